@@ -1,0 +1,1 @@
+"""BEV grid, rigid transforms and boxes. Imports nothing else of the project."""

@@ -1,0 +1,55 @@
+"""params.yaml and runtime.yaml as committed, and values that params refuses."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.errors import UserError
+from pipeline.params import Params, Runtime, load_params, load_runtime
+from pipeline.strict_yaml import build_model
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_committed_files_load() -> None:
+    assert load_params(ROOT / "params.yaml").dataset.name
+    assert load_runtime(ROOT / "runtime.yaml").workers >= 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("regions.eps", 0.0, "eps must be above 0"),
+        ("regions.dims", 4, "dims is 2"),
+        ("regions.ground", "ransac", "plane_fit or none"),
+        ("regions.max_area", 0.1, "min_area is above max_area"),
+        ("prepare.fractions", [0.0], "fractions must lie in"),
+        ("finetune.fractions", [1.5], "fractions must lie in"),
+        ("finetune.tasks", ["depth"], "not depth"),
+        ("pretrain_lidar.alpha", 1.5, "alpha must lie in [0, 1]"),
+        ("frames.train_resize", [0.5, 0.4], "lowest, highest"),
+        ("networks.grid.z_max", -9.0, "z_min must lie below"),
+        ("finetune.map.epochs", 3.0, "exactly one of epochs and steps"),
+        ("arms.calico.modality", "C", "modality is L or LC"),
+    ],
+)
+def test_impossible_values_are_refused(key: str, value: object, problem: str) -> None:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    *groups, last = key.split(".")
+    group = content
+    for name in groups:
+        group = group[name]
+    assert last in group
+    group[last] = value
+    with pytest.raises(UserError) as caught:
+        build_model(Params, content, "params.yaml")
+    assert problem in caught.value.problem
+    assert caught.value.where == f"params.yaml: {'.'.join(groups)}"
+
+
+@pytest.mark.parametrize(("key", "value"), [("device", "tpu"), ("workers", 0), ("threads", -1)])
+def test_impossible_runtime_is_refused(key: str, value: object) -> None:
+    content = yaml.safe_load((ROOT / "runtime.yaml").read_text())
+    with pytest.raises(UserError, match=key):
+        build_model(Runtime, content | {key: value}, "runtime.yaml")
