@@ -1,0 +1,1 @@
+"""Artifacts: atomic publishing, cards (lineage), checkpoint files and the audit of a chain of cards."""

@@ -1,0 +1,71 @@
+"""Network weights on disk: one safetensors file, which cannot run code when it is read."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_tensors
+from safetensors.torch import save as format_tensors
+from torch import Tensor
+
+from pipeline.artifacts.card import CARD, WEIGHTS, read_card
+from pipeline.artifacts.publish import write_file
+from pipeline.errors import UserError
+
+_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+
+
+def save_weights(folder: Path, weights: dict[str, Tensor]) -> None:
+    """Writes `folder/weights.safetensors`; equal tensors give equal bytes.
+
+    Args:
+        folder: an existing folder.
+        weights: dotted names to tensors of any shape and type, on any device.
+
+    Raises:
+        ValueError: a name is not dotted words, or a tensor holds NaN or infinity.
+    """
+    if problem := _problem(weights):
+        raise ValueError(problem)
+    apart = {name: weights[name].detach().to("cpu").contiguous().clone() for name in sorted(weights)}
+    write_file(folder / WEIGHTS, format_tensors(apart))
+
+
+def load_weights(folder: Path) -> dict[str, Tensor]:
+    """Reads `folder/weights.safetensors` on the CPU and, where the folder has a card, checks the bytes against it.
+
+    Raises:
+        UserError: the file is missing, no safetensors file, not the one on the card, or holds a bad name or number.
+    """
+    path = folder / WEIGHTS
+    remedy = "make the checkpoint again with dvc repro"
+    if not path.is_file():
+        raise UserError("the checkpoint has no weights", where=str(path), remedy=remedy)
+    content = path.read_bytes()
+    if (folder / CARD).is_file():
+        _check_digest(folder, content, remedy)
+    try:
+        weights = parse_tensors(content)
+    except (SafetensorError, ValueError, KeyError) as error:
+        problem = f"not a safetensors file ({error}); other formats can run code and are refused"
+        raise UserError(problem, where=str(path), remedy=remedy) from None
+    if refused := _problem(weights):
+        raise UserError(refused, where=str(path), remedy=remedy)
+    return weights
+
+
+def _check_digest(folder: Path, content: bytes, remedy: str) -> None:
+    expected = read_card(folder)["files"].get(WEIGHTS)
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise UserError("the weights are not those on the card", where=str(folder / WEIGHTS), remedy=remedy)
+
+
+def _problem(weights: dict[str, Tensor]) -> str | None:
+    for name, tensor in weights.items():
+        if not _NAME.fullmatch(name):
+            return f"tensor name {name!r} is not dotted words"
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            return f"tensor {name} holds NaN or infinity"
+    return None

@@ -1,0 +1,91 @@
+"""The `calico` command. Heavy imports wait until a subcommand needs them, so that --help is instant."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.errors import user_errors
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+    from pipeline.artifacts.audit import Link
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.callback()
+def calico() -> None:
+    """Label-free camera-LiDAR pre-training for bird's-eye-view perception."""
+
+
+@app.command()
+def configure(
+    assignments: Annotated[list[str] | None, typer.Argument(metavar="[GROUP=CHOICE | KEY=VALUE]...")] = None,
+) -> None:
+    """Choose a data set, a scale or single values: rewrites conf/config.yaml and params.yaml.
+
+    Example: calico configure dataset=nuscenes scale=paper dataset.root=/data/nuscenes
+    """
+    from pipeline.configure import configure as change
+
+    changed = change(assignments or [])
+    typer.echo(f"changed {' and '.join(changed)}; now run dvc repro" if changed else "nothing to change")
+
+
+@app.command()
+def audit(
+    path: Annotated[Path, typer.Argument(help="An artifact folder, e.g. data/regions.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the whole tree as JSON.")] = False,
+) -> None:
+    """Check an artifact and all it was made from, back to the raw data. Exit code 1 when anything does not fit."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from pipeline.artifacts.audit import audit as check
+    from pipeline.artifacts.card import dump_json
+    from pipeline.strict_yaml import read_yaml
+
+    params = read_yaml(Path("params.yaml")) if Path("params.yaml").is_file() else None
+    link = check(path, params if isinstance(params, dict) else None)
+    if json:
+        typer.echo(dump_json(asdict(link)).decode(), nl=False)
+    else:
+        console = Console()
+        console.print(_tree(link, set()))
+        verdict = "[green]every link fits[/]" if link.ok else "[red]something does not fit[/]"
+        console.print(verdict)
+    raise typer.Exit(0 if link.ok else 1)
+
+
+def _tree(link: "Link", shown: set[str]) -> "Tree":
+    """A link in green or red with its problems, notes and inputs; an artifact is unfolded where it is met first."""
+    from rich.markup import escape
+    from rich.tree import Tree
+
+    colour = "red" if link.problems else "green"
+    tree = Tree(f"[{colour}]{escape(link.path)}[/] {escape(link.kind)} {link.identity[:12]}")
+    for problem in link.problems:
+        tree.add(f"[red]{escape(problem)}[/]")
+    if link.path in shown:
+        if link.inputs:
+            tree.add("[dim]shown above[/]")
+        return tree
+    shown.add(link.path)
+    for note in link.notes:
+        tree.add(f"[yellow]{escape(note)}[/]")
+    for source in link.inputs:
+        tree.add(_tree(source, shown))
+    return tree
+
+
+def main() -> None:
+    """Entry point: bad input ends with one screen on stderr and exit code 2."""
+    with user_errors():
+        app()
+
+
+if __name__ == "__main__":
+    main()

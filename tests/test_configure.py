@@ -1,0 +1,121 @@
+"""conf/ and params.yaml stay equal, by `calico configure` and by DVC's own composition."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.configure import compose, configure, read_choice
+from pipeline.errors import UserError
+from pipeline.params import load_params
+
+ROOT = Path(__file__).parents[1]
+RECORDED = ("nuscenes", "nuscenes_mini", "nuscenes_sample")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of conf/ and params.yaml, set to the embedded world."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    configure(["dataset=embedded", "scale=embedded"], root=tmp_path)
+    return tmp_path
+
+
+def values(project: Path) -> dict[str, dict[str, object]]:
+    content: dict[str, dict[str, object]] = yaml.safe_load((project / "params.yaml").read_text())
+    return content
+
+
+def test_params_yaml_is_the_composition_of_conf() -> None:
+    assert (ROOT / "params.yaml").read_text() == compose(ROOT / "conf"), "run calico configure and commit both files"
+
+
+def test_committed_choice_is_the_embedded_world_without_values_over_it() -> None:
+    chosen = read_choice(ROOT / "conf")
+    assert chosen == ({"scale": "embedded", "dataset": "embedded"}, {}), "git checkout conf/config.yaml params.yaml"
+
+
+@pytest.mark.parametrize("scale", ["embedded", "paper"])
+@pytest.mark.parametrize("dataset", ["embedded", *RECORDED])
+def test_every_choice_fills_every_key(dataset: str, scale: str, project: Path) -> None:
+    configure([f"dataset={dataset}", f"scale={scale}", "dataset.root=/x"], root=project)
+    params = load_params(project / "params.yaml")
+    assert params.dataset.name == dataset
+    assert params.dataset.root == "/x"
+    assert (params.networks.grid.reach > 50) == (scale == "paper")
+    assert set(params.finetune.fractions) <= set(params.prepare.fractions)
+    assert set(params.finetune.arms) <= set(params.arms)
+    assert params.report.reference_arm in params.finetune.arms
+    assert bool(params.dataset.simulated) == (dataset == "embedded")
+
+
+@pytest.mark.parametrize("dataset", RECORDED)
+def test_recorded_data_without_a_root_is_refused_and_nothing_changes(dataset: str, project: Path) -> None:
+    before = {path: path.read_bytes() for path in project.rglob("*.yaml")}
+    with pytest.raises(UserError) as caught:
+        configure([f"dataset={dataset}"], root=project)
+    assert "dataset.root" in caught.value.where
+    assert "calico configure dataset.root=" in caught.value.remedy
+    assert {path: path.read_bytes() for path in project.rglob("*.yaml")} == before
+
+
+def test_values_are_kept_until_their_group_changes(project: Path) -> None:
+    configure(["dataset=nuscenes", "dataset.root=/x", "regions.eps=0.5"], root=project)
+    configure(["regions.min_samples=7"], root=project)
+    assert values(project)["dataset"]["root"] == "/x"
+    assert values(project)["regions"]["eps"] == 0.5
+    assert values(project)["regions"]["min_samples"] == 7
+    configure(["dataset=embedded"], root=project)
+    assert values(project)["dataset"]["root"] == "data/raw/embedded"
+    assert values(project)["regions"]["eps"] == 0.5
+
+
+def test_configuring_back_gives_the_same_bytes_and_nothing_to_change(project: Path) -> None:
+    before = (project / "params.yaml").read_bytes()
+    assert configure([], root=project) == []
+    configure(["dataset=nuscenes", "dataset.root=/x", "finetune.fractions=[0.1, 1.0]"], root=project)
+    assert values(project)["finetune"]["fractions"] == [0.1, 1.0]
+    configure(["dataset=embedded", "finetune.fractions=[0.1,1.0]"], root=project)
+    assert yaml.safe_load(before)["dataset"] == values(project)["dataset"]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "where", "remedy"),
+    [
+        ("dataset=nuscene", "conf/dataset", "did you mean dataset=nuscenes?"),
+        ("scale=huge", "conf/scale", "embedded, paper"),
+        ("dataset=../../etc/passwd", "conf/dataset", "choose one of"),
+        ("regions.epz=1", "regions.epz", "did you mean regions.eps?"),
+        ("regions.eps=wide", "regions.eps", "write a number"),
+        ("regions.eps=-1", "params.yaml: regions", "correct the value"),
+        ("regions.eps", "command line", "key=value"),
+        ("regions.eps=[1", "regions.eps", "write a YAML value"),
+        ("regions=3", "params.yaml", ""),
+        ("defaults=3", "params.yaml: defaults", "valid keys here"),
+    ],
+)
+def test_bad_assignments_are_refused_with_advice(assignment: str, where: str, remedy: str, project: Path) -> None:
+    before = (project / "conf/config.yaml").read_bytes(), (project / "params.yaml").read_bytes()
+    with pytest.raises(UserError) as caught:
+        configure([assignment], root=project)
+    assert where in caught.value.where
+    assert remedy in caught.value.remedy
+    assert before == ((project / "conf/config.yaml").read_bytes(), (project / "params.yaml").read_bytes())
+
+
+def test_dvc_composes_the_same_bytes(project: Path) -> None:
+    """The real `dvc exp run -S` on a graph that copies one value."""
+    choice = ["dataset=nuscenes", "scale=paper", "dataset.root=/x", "regions.eps=0.5"]
+    shutil.copytree(ROOT / ".dvc", project / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
+    stage = {"cmd": "cp params.yaml seen.yaml", "params": ["dataset"], "outs": ["seen.yaml"]}
+    (project / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"copy": stage}}))
+    for command in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"]):
+        subprocess.run(["git", *command], cwd=project, check=True)
+    options = [word for override in choice for word in ("-S", override)]
+    subprocess.run([sys.executable, "-m", "dvc", "exp", "run", "-q", *options], cwd=project, check=True)
+    by_dvc = (project / "seen.yaml").read_text()
+    configure(choice, root=project)
+    assert by_dvc == (project / "params.yaml").read_text()
