@@ -1,0 +1,1 @@
+"""Frames: index, points, images, maps, labels, splits, augmentation and batches."""

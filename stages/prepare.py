@@ -1,0 +1,39 @@
+"""DVC stage: dataset tables -> data/index (frames and maps, no labels) and data/labels (boxes, label fractions)."""
+
+from pathlib import Path
+
+from pipeline.artifacts.card import write_card
+from pipeline.artifacts.publish import publish
+from pipeline.errors import user_errors
+from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.labels import build_labels
+from pipeline.frames.map_drawing import build_maps
+from pipeline.params import load_params
+
+
+def main() -> None:
+    """Publishes both."""
+    params = load_params()
+    dataset, root = params.dataset, Path(params.dataset.root)
+    tables = root / dataset.version
+    with publish(Path("data/index")) as draft:
+        build_index(dataset, draft)
+        index = FrameIndex.open(draft, root)
+        has_maps = build_maps(root, params.prepare.map_resolution, index, draft)
+        write_card(
+            draft, kind="index", stage="prepare",
+            params={"dataset": dataset, "prepare.map_resolution": params.prepare.map_resolution},
+            inputs=[tables], metrics={"frames": len(index), "maps": has_maps},
+        )  # fmt: skip
+    with publish(Path("data/labels")) as draft:
+        build_labels(dataset, params.prepare, FrameIndex.open(Path("data/index"), root), draft)
+        # No labelled tokens here: what a model has seen is decided by the fraction it is fine-tuned on.
+        write_card(
+            draft, kind="labels", stage="prepare", params={"dataset": dataset, "prepare": params.prepare},
+            inputs=[Path("data/index"), tables],
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main()
