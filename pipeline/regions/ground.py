@@ -1,0 +1,112 @@
+"""Ground removal by piecewise plane fitting.
+
+Zermas et al., "Fast Segmentation of 3D Point Clouds: A Paradigm on LiDAR Data for Autonomous Vehicle Applications",
+ICRA 2017. Slabs run along x (to the right of the sensor).
+"""
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.params import Regions
+
+MIN_SUPPORT = 3  # points that define a plane
+
+
+def find_ground(points: NDArray[np.float32], params: Regions) -> NDArray[np.bool_]:
+    """Which points are ground, by the method that `params.ground` names.
+
+    Args:
+        points: [N, >= 3] x, y, z in metres, LiDAR frame, finite.
+
+    Returns:
+        bool [N].
+    """
+    match params.ground:
+        case "plane_fit":
+            return fit_ground_planes(points, params)
+        case "none":
+            return np.zeros(len(points), bool)
+        case unknown:
+            raise ValueError(f"unknown ground method {unknown!r}")
+
+
+def fit_ground_planes(points: NDArray[np.float32], params: Regions) -> NDArray[np.bool_]:
+    """Fits one plane per slab and takes what lies less than `ground_distance` above it, or anywhere below it.
+
+    The first support of a slab's plane are its points lower than `seed_margin` above the mean z of its
+    `min_slab_points` lowest points, where points deeper than `seed_margin` under the nominal ground (`-sensor_height`)
+    are taken for reflections. Each of the `refits` fits the least-squares plane of the support and takes its ground as
+    the next one. A slab with fewer than `min_slab_points` points has no ground, nor has one whose support shrinks below
+    three points.
+    Points with |x| beyond `slab_reach` support no plane; the plane of the outermost slab on their side classifies them.
+
+    Args:
+        points: [N, >= 3] x, y, z in metres, LiDAR frame, finite.
+
+    Returns:
+        bool [N].
+    """
+    slab, inside, count = _assign_slabs(points[:, 0], params)
+    order = np.argsort(slab, kind="stable")
+    x, y, z = (points[order, axis].astype(np.float64) for axis in range(3))
+    bounds = np.searchsorted(slab[order], np.arange(count + 1))
+    inside, slab = inside[order], slab[order]
+    support = _seed(z, inside, bounds, params)
+
+    # Ten moments per point, made once: a refit only sums the ones of its support.
+    moments = np.stack([np.ones_like(x), x, y, z, x * x, x * y, x * z, y * y, y * z, z * z])
+    ground = np.zeros(len(points), bool)
+    for _ in range(params.refits):
+        # einsum and not matmul: BLAS splits sums by its thread count, so its last bits depend on the machine.
+        weights = support.astype(np.float64)
+        sums = np.stack([np.einsum("mn,n->m", moments[:, a:b], weights[a:b]) for a, b in _pairs(bounds)])
+        normal, offset = _least_squares_planes(sums)
+        height = normal[slab, 0] * x + normal[slab, 1] * y + normal[slab, 2] * z - offset[slab]
+        ground = (height < params.ground_distance) & (sums[:, 0] >= MIN_SUPPORT)[slab]
+        support = ground & inside
+    result = np.empty(len(points), bool)
+    result[order] = ground
+    return result
+
+
+def _assign_slabs(x: NDArray[np.float32], params: Regions) -> tuple[NDArray[np.int16], NDArray[np.bool_], int]:
+    """The slab of each point (int16 [N], outer points in the outermost one), whether it is within reach, slab count."""
+    count = int(np.ceil(2 * params.slab_reach / params.slab_length))
+    position = np.floor((x.astype(np.float64) + params.slab_reach) / params.slab_length)
+    inside = (x >= -params.slab_reach) & (x < params.slab_reach)
+    return np.clip(position, 0, count - 1).astype(np.int16), inside, count
+
+
+def _seed(
+    z: NDArray[np.float64], inside: NDArray[np.bool_], bounds: NDArray[np.int64], params: Regions
+) -> NDArray[np.bool_]:
+    """First support of every slab, bool [N] in slab order."""
+    support = np.zeros(len(z), bool)
+    lowest = params.min_slab_points
+    for a, b in _pairs(bounds):
+        if np.count_nonzero(inside[a:b]) < lowest:
+            continue
+        heights = z[a:b][inside[a:b] & (z[a:b] > -params.sensor_height - params.seed_margin)]
+        if len(heights) > lowest:
+            heights = np.partition(heights, lowest)[:lowest]
+        if len(heights):
+            support[a:b] = inside[a:b] & (z[a:b] < heights.mean() + params.seed_margin)
+    return support
+
+
+def _least_squares_planes(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Planes `normal . point = offset` from summed moments [S, 10]: upward unit normals [S, 3], offsets [S], metres."""
+    mean = sums[:, 1:] / np.maximum(sums[:, :1], 1)
+    centre = mean[:, :3]
+    second = mean[:, [3, 4, 5, 4, 6, 7, 5, 7, 8]].reshape(-1, 3, 3)
+    covariance = second - centre[:, :, None] * centre[:, None, :]
+    normal = np.linalg.eigh(covariance)[1][:, :, 0]  # direction of least variance
+    normal *= np.where(normal[:, 2:] < 0, -1.0, 1.0)  # an eigenvector has no sign; ground looks up
+    return normal, (normal * centre).sum(axis=1)
+
+
+def _pairs(bounds: NDArray[np.int64]) -> list[tuple[int, int]]:
+    edges = bounds.tolist()
+    return list(pairwise(edges))

@@ -1,0 +1,62 @@
+"""One sweep to region ids: ground, then DBSCAN of the rest, then the filters."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.params import Regions
+from pipeline.regions.clustering import cluster
+from pipeline.regions.filters import judge_clusters, measure_clusters
+from pipeline.regions.ground import find_ground
+from pipeline.regions.ids import GROUND, NOISE, REJECTED
+
+MAX_REGIONS = np.iinfo(np.int16).max + 1
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The regions of one sweep.
+
+    Attributes:
+        ids: int16 [N]; region id >= 0, `NOISE`, `GROUND` or `REJECTED`.
+        counts: for each of `pipeline.regions.counts.COUNTS` how many.
+    """
+
+    ids: NDArray[np.int16]
+    counts: dict[str, int]
+
+
+def segment(points: NDArray[np.float32], params: Regions) -> Segmentation:
+    """Semantic pooling of one key-frame sweep (CALICO; method: plane fit, DBSCAN, filters by size and height).
+
+    Args:
+        points: [N, >= 3], x, y, z in metres, LiDAR frame (x right, y forward, z up); N may be 0.
+
+    Raises:
+        ValueError: a coordinate is not finite, or there are more regions than int16 can number.
+    """
+    if not np.isfinite(points[:, :3]).all():
+        raise ValueError("a coordinate is not finite")
+    ground = find_ground(points, params)
+    above = points[~ground]
+    labels = cluster(above, params)
+    verdicts = judge_clusters(measure_clusters(above, labels, params), params)
+    kept = ~np.logical_or.reduce(list(verdicts.values()))
+    regions = int(kept.sum())
+    if regions > MAX_REGIONS:
+        raise ValueError(f"{regions} regions do not fit into int16")
+    # Looked up with the cluster id; noise (-1) finds the last entry.
+    renamed = np.append(np.where(kept, np.cumsum(kept) - 1, REJECTED), NOISE)
+    ids = np.full(len(points), GROUND, np.int16)
+    ids[~ground] = renamed[labels]
+    counts = {
+        "points": len(points),
+        "rich": int((ids >= 0).sum()),
+        "ground": int(ground.sum()),
+        "noise": int((ids == NOISE).sum()),
+        "rejected": int((ids == REJECTED).sum()),
+        "clusters": len(kept),
+        "kept": regions,
+    }
+    return Segmentation(ids, counts | {reason: int(broken.sum()) for reason, broken in verdicts.items()})

@@ -1,0 +1,88 @@
+"""DBSCAN against its definition and scikit-learn; border points follow our rule."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.cluster import DBSCAN
+
+from pipeline.regions.clustering import cluster
+from tests.reference.regions import dbscan, paper_regions, resolve_border
+
+PAPER = paper_regions()
+
+
+def assert_same_partition(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> None:
+    pairs = set(zip(ours.tolist(), theirs.tolist(), strict=True))
+    assert len(pairs) == len({label for label, _ in pairs}) == len({label for _, label in pairs})
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6), count=st.integers(1, 250), dims=st.sampled_from([2, 3]),
+    grid=st.sampled_from([0.0, 0.25]),
+)  # fmt: skip
+def test_equals_its_definition(seed: int, count: int, dims: int, grid: float) -> None:
+    rng = np.random.default_rng(seed)
+    centres = rng.uniform(-6, 6, (12, 3))
+    cloud = centres[rng.integers(0, 12, count)] + rng.normal(0, 0.6, (count, 3))
+    if grid:  # many equal distances, some of them exactly eps = 3 cells
+        cloud = np.round(cloud / grid) * grid
+    points = cloud.astype(np.float32)
+    params = replace(PAPER, dims=dims)
+    labels = cluster(points, params)
+    coordinates = points[:, :dims].astype(np.float64)
+    component, core, noise = dbscan(coordinates, params.eps, params.min_samples)
+    assert np.array_equal(labels < 0, noise)
+    assert_same_partition(labels[core], component[core])
+    firsts = [int(np.flatnonzero(core & (labels == k))[0]) for k in range(labels.max(initial=-1) + 1)]
+    assert firsts == sorted(firsts)
+    for point in np.flatnonzero((labels >= 0) & ~core):
+        assert labels[point] == resolve_border(coordinates, core, labels, point)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equals_sklearn_on_thousands_of_points(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    centres = rng.uniform(-50, 50, (60, 2))
+    points = centres[rng.integers(0, 60, 4000)] + rng.normal(0, 2, (4000, 2)) * rng.uniform(0.05, 1, 2)
+    labels = cluster(points.astype(np.float32), PAPER)
+    oracle = DBSCAN(eps=PAPER.eps, min_samples=PAPER.min_samples).fit(points.astype(np.float32).astype(np.float64))
+    assert np.array_equal(labels < 0, oracle.labels_ < 0)
+    core = oracle.core_sample_indices_
+    assert_same_partition(labels[core], oracle.labels_[core])
+
+
+def bridge(order: list[int]) -> NDArray[np.int64]:
+    """Two rows of core points and one border point in the middle, nearer to the right one; labels in given order."""
+    left = [(-0.7 - 0.1 * k, 0.0, 0.0) for k in range(5)]
+    right = [(0.65 + 0.1 * k, 0.0, 0.0) for k in range(5)]
+    points = np.array([*left, *right, (0.0, 0.0, 0.0)], np.float32)[order]
+    return cluster(points, PAPER)
+
+
+def test_border_point_goes_to_the_nearest_core_point() -> None:
+    forward = list(range(11))
+    assert bridge(forward).tolist() == [0] * 5 + [1] * 5 + [1]
+    assert bridge(forward[::-1]).tolist() == [0] + [0] * 5 + [1] * 5
+
+
+def test_tie_goes_to_the_lower_id() -> None:
+    row = [(0.75 + 0.1 * k, 0.0, 0.0) for k in range(5)]
+    points = np.array([*row, *[(-x, y, z) for x, y, z in row], (0.0, 0.0, 0.0)], np.float32)
+    assert cluster(points, PAPER).tolist() == [0] * 5 + [1] * 5 + [0]
+
+
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_fewer_points_than_a_cluster_needs(count: int) -> None:
+    assert cluster(np.zeros((count, 3), np.float32), PAPER).tolist() == [-1] * count
+
+
+def test_dims_3_separates_what_hangs_above() -> None:
+    points = np.zeros((20, 3), np.float32)
+    points[10:, 2] = 3
+    assert cluster(points, PAPER).max() == 0
+    assert cluster(points, replace(PAPER, dims=3)).tolist() == [0] * 10 + [1] * 10
