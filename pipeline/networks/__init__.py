@@ -1,0 +1,1 @@
+"""Networks: tensors in, tensors out. Needs torch, and timm only where a camera branch is built."""

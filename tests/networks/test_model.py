@@ -1,0 +1,233 @@
+"""The whole model: both modalities, both tasks, start weights."""
+
+import dataclasses
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.geometry.grid import BevGrid
+from pipeline.networks.camera import CameraBranch
+from pipeline.networks.lidar import LidarBranch
+from pipeline.networks.model import BevModel
+from pipeline.networks.second import SecondFpn
+from pipeline.params import Frames, Networks
+
+ALL = [("L", "detection"), ("LC", "detection"), ("L", "map"), ("LC", "map")]
+
+
+def build(networks: Networks, frames: Frames, modality: str, task: str, seed: int = 0) -> BevModel:
+    torch.manual_seed(seed)
+    return BevModel(networks, frames, modality, task)
+
+
+def tensors(outputs: dict[str, Tensor] | Tensor) -> list[Tensor]:
+    return list(outputs.values()) if isinstance(outputs, dict) else [outputs]
+
+
+@pytest.mark.parametrize(("modality", "task"), ALL)
+def test_gradient_reaches_every_parameter(
+    networks: Networks, frames: Frames, inputs: Any, modality: str, task: str
+) -> None:
+    model = build(networks, frames, modality, task).train()
+    generator = torch.Generator().manual_seed(1)
+    outputs = tensors(model(inputs))
+    total = torch.stack([(out * torch.randn(out.shape, generator=generator)).sum() for out in outputs]).sum()
+    torch.autograd.backward(total)
+    dead = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.grad is None or not torch.isfinite(parameter.grad).all() or parameter.grad.abs().sum() == 0
+    ]
+    assert dead == []
+
+
+@pytest.mark.parametrize(("modality", "task"), ALL)
+def test_shapes_determinism_and_round_trip(
+    networks: Networks, frames: Frames, inputs: Any, modality: str, task: str
+) -> None:
+    model = build(networks, frames, modality, task)
+    model(inputs)  # moves the running statistics
+    model.eval()
+    twin = build(networks, frames, modality, task, seed=1).eval()
+    twin.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        first, again, copied = (model(inputs), model(inputs), twin(inputs))
+    if task == "detection":
+        assert {name: out.shape[1] for name, out in first.items()} == {
+            "heatmap": 10, "offset": 2, "height": 1, "size": 3, "rotation": 2, "velocity": 2
+        }  # fmt: skip
+        assert first["heatmap"].shape[2:] == (32, 32)
+    else:
+        assert first.shape == (2, 6, 48, 48)
+    for one, two, three in zip(tensors(first), tensors(again), tensors(copied), strict=True):
+        assert torch.equal(one, two)
+        assert torch.equal(one, three)
+    prefixes = {name.split(".")[0] for name in model.state_dict()}
+    assert prefixes == {"lidar", "fuser", "head"} | ({"camera"} if modality == "LC" else set())
+
+
+def test_bfloat16_autocast_is_close(networks: Networks, frames: Frames, inputs: Any) -> None:
+    model = build(networks, frames, "LC", "map").eval()
+    with torch.no_grad():
+        wanted = model(inputs)
+        with torch.autocast("cpu", torch.bfloat16):
+            ours = model(inputs)
+    assert (ours.float() - wanted).abs().max() < 0.05 * wanted.std() + 0.05
+    model.train()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model(inputs).float().square().mean()
+    torch.autograd.backward(loss)
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_frames_of_a_batch_do_not_mix(networks: Networks, frames: Frames, inputs: Any) -> None:
+    model = build(networks, frames, "LC", "map").eval()
+    with torch.no_grad():
+        both = model(inputs)
+        first = dataclasses.replace(
+            inputs,
+            points=inputs.points[:2000],
+            offsets=torch.tensor([0, 2000]),
+            images=inputs.images[:1],
+            bev_from_image=inputs.bev_from_image[:1],
+            camera_present=inputs.camera_present[:1],
+        )
+        alone = model(first)
+    torch.testing.assert_close(both[:1], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_no_points_and_no_cameras_pass(networks: Networks, frames: Frames, inputs: Any) -> None:
+    model = build(networks, frames, "LC", "map").train()
+    empty = dataclasses.replace(
+        inputs,
+        points=inputs.points[:0],
+        offsets=torch.zeros(3, dtype=torch.int64),
+        camera_present=torch.zeros_like(inputs.camera_present),
+    )
+    logits = model(empty)
+    assert logits.shape == (2, 6, 48, 48)
+    torch.autograd.backward(logits.sum())
+    assert torch.isfinite(logits).all()
+
+
+def test_absent_cameras_contribute_nothing(networks: Networks, inputs: Any) -> None:
+    torch.manual_seed(0)
+    branch = CameraBranch(networks.camera, BevGrid(12.8, 0.8), (32, 64)).eval()
+    absent = ~inputs.camera_present
+    noisy = inputs.images.clone()
+    noisy[absent] = torch.nan
+    splatted: list[Tensor] = []
+    branch.view.register_forward_hook(lambda _module, _inputs, output: splatted.append(output))
+    with torch.no_grad():
+        one = branch(inputs.images, inputs.bev_from_image, inputs.camera_present)
+        two = branch(noisy, inputs.bev_from_image, inputs.camera_present)
+        only_first = inputs.camera_present.clone()
+        only_first[1] = False
+        branch(inputs.images, inputs.bev_from_image, only_first)
+    assert torch.equal(one, two)
+    assert splatted[0][1].abs().sum() > 0
+    assert splatted[2][1].abs().sum() == 0
+
+
+def test_lidar_branch_keeps_a_point_at_its_place(networks: Networks) -> None:
+    """Trap 9.1 for the LiDAR: with every filter a box, one point answers around its own position."""
+    branch = LidarBranch(networks.lidar, networks.grid).eval()
+    for name, parameter in branch.named_parameters():
+        if parameter.dim() == 4:
+            torch.nn.init.constant_(parameter, 0.1)
+        elif name == "pillars.layers.0.norm.bias":
+            torch.nn.init.ones_(parameter)
+    assert branch.out_grid == BevGrid(12.8, 0.8)
+    centres = torch.from_numpy(branch.out_grid.centres())
+    for position in ([6.3, -9.1], [-4.1, 2.9], [0.1, 0.1]):
+        with torch.no_grad():
+            answer = branch(torch.tensor([[*position, 0.0, 0.5, 0.0]]), torch.tensor([0, 1])).sum(1)[0]
+        middle = (centres * answer[..., None]).sum((0, 1)) / answer.sum()
+        assert (middle - torch.tensor(position)).abs().max() <= branch.out_grid.cell
+
+
+def test_pyramid_at_the_papers_strides() -> None:
+    neck = SecondFpn([4, 8, 16], [2, 4, 8], [6, 6, 6], stride=4)
+    maps = [torch.randn(1, channels, 32 // s, 32 // s) for channels, s in zip([4, 8, 16], [1, 2, 4], strict=True)]
+    assert neck(maps).shape == (1, 18, 16, 16)
+    with pytest.raises(ValueError, match="stride 3"):
+        SecondFpn([4], [3], [6], stride=2)
+
+
+def test_lc_without_images_is_refused(networks: Networks, frames: Frames, inputs: Any) -> None:
+    with pytest.raises(ValueError, match="camera_present"):
+        build(networks, frames, "LC", "map")(dataclasses.replace(inputs, images=None))
+
+
+def test_start_weights(networks: Networks, frames: Frames) -> None:
+    donor = build(networks, frames, "LC", "map", seed=1)
+    weights = {n: t for n, t in donor.state_dict().items() if n.startswith(("lidar.", "camera."))}
+    weights["lidar_projector.layers.0.weight"] = torch.zeros(1)
+    model = build(networks, frames, "LC", "detection")
+    report = model.load_start(weights, ["lidar", "camera"])
+    assert report.counts() == {
+        "matched": len(weights) - 1,
+        "missing": sum(n.startswith(("fuser.", "head.")) for n in model.state_dict()),
+        "unexpected": 1,
+        "reshaped": 0,
+    }
+    assert all(torch.equal(model.state_dict()[name], weights[name]) for name in report.matched)
+    lidar_only = build(networks, frames, "L", "detection")
+    report = lidar_only.load_start(weights)
+    assert all(name.startswith("lidar.") for name in report.matched)
+    assert report.unexpected == tuple(sorted(n for n in weights if not n.startswith("lidar.")))
+
+
+def test_an_absent_branch_starts_at_random(networks: Networks, frames: Frames) -> None:
+    weights = {n: t for n, t in build(networks, frames, "L", "map", seed=1).state_dict().items() if n[:5] == "lidar"}
+    model = build(networks, frames, "LC", "map")
+    report = model.load_start(weights)
+    assert report.matched == tuple(sorted(weights))
+    with pytest.raises(ValueError, match="branch 'camera'"):
+        model.load_start(weights, ["lidar", "camera"])
+    assert build(networks, frames, "LC", "map").load_start({}).matched == ()
+
+
+@pytest.mark.parametrize(("modality", "task"), [("C", "map"), ("L", "tracking")])
+def test_unknown_modality_or_task_is_refused(networks: Networks, frames: Frames, modality: str, task: str) -> None:
+    with pytest.raises(ValueError, match="unknown"):
+        BevModel(networks, frames, modality, task)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            lambda w: w.pop("lidar.pillars.layers.0.linear.weight"),
+            r"lidar\.pillars\.layers\.0\.linear\.weight \(missing",
+        ),
+        (
+            lambda w: w.update({"lidar.pillars.layers.0.linear.weight": torch.zeros(3, 3)}),
+            r"shape \(3, 3\), model \(8,",
+        ),
+        (lambda w: w.update({"lidar.more": torch.zeros(1)}), r"lidar\.more \(not in the model"),
+    ],
+)
+def test_incomplete_start_weights_change_nothing(networks: Networks, frames: Frames, damage: Any, message: str) -> None:
+    weights = build(networks, frames, "L", "map", seed=1).state_dict()
+    damage(weights)
+    model = build(networks, frames, "L", "map")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(ValueError, match=message):
+        model.load_start(weights)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    with pytest.raises(ValueError, match="no such branch"):
+        model.load_start(weights, ["camera"])
+
+
+def test_lidar_models_never_import_timm_nor_data_rooms() -> None:
+    code = (
+        "import sys, pipeline.networks.model, pipeline.objectives.detection, pipeline.objectives.map_segmentation;"
+        "print([m for m in ('timm', 'zarr', 'nuscenes', 'dvc', 'pipeline.frames') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
