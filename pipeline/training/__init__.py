@@ -1,0 +1,1 @@
+"""Training: the loop, the schedule and the three trainings that use them."""

@@ -1,0 +1,27 @@
+"""Where a training runs, and from which random state it starts."""
+
+import torch
+
+from pipeline.errors import UserError
+from pipeline.params import Runtime
+
+
+def place(runtime: Runtime, seed: int) -> torch.device:
+    """Sets threads and the global seed (initial weights, dropout) and names the device.
+
+    Raises:
+        UserError: `device: cuda` on a machine without one.
+    """
+    torch.set_num_threads(runtime.threads)
+    torch.manual_seed(seed)
+    if runtime.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if runtime.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("no CUDA device is available", where="runtime.yaml: device", remedy="set device: auto or cpu")
+    return torch.device(runtime.device)
+
+
+def device_class(runtime: Runtime) -> str:
+    """The class of the device that `place` names, for the checkpoint's card: "cpu", or the GPU's model."""
+    on_gpu = runtime.device != "cpu" and torch.cuda.is_available()
+    return torch.cuda.get_device_name() if on_gpu else "cpu"

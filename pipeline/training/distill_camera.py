@@ -1,0 +1,71 @@
+"""Stage two of CALICO: RAD distils the frozen LiDAR branch into the camera branch, on unlabelled frames."""
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.frames.batch import FrameBatch
+from pipeline.frames.dataset import FrameLoader
+from pipeline.networks.camera import CameraBranch
+from pipeline.networks.projector import Projector
+from pipeline.networks.sampling import sample_bev
+from pipeline.objectives.point_sampling import DrawnPoints
+from pipeline.objectives.rad import rad
+from pipeline.params import DistillCamera, Frames, Networks, Runtime
+from pipeline.training.device import place
+from pipeline.training.history import History
+from pipeline.training.loop import Run, Step, fit
+from pipeline.training.pretrain_lidar import LidarEmbedding, draw_contrast_points, in_reach
+
+
+class CameraEmbedding(nn.Module):
+    """Camera branch and projector: unit vectors at points."""
+
+    def __init__(self, networks: Networks, frames: Frames) -> None:
+        super().__init__()
+        size = (frames.image_height, frames.image_width)
+        self.camera = CameraBranch(networks.camera, networks.grid.feature_grid, size)
+        self.camera_projector = Projector(self.camera.out_channels, networks.embedding)
+
+    def forward(self, batch: FrameBatch, drawn: DrawnPoints) -> Tensor:
+        """Embeddings of the drawn points, float32 [P, D], rows of length 1."""
+        bev = self.camera(batch.images, batch.bev_from_image, batch.camera_present)
+        positions = batch.points[drawn.index, :2]
+        return self.camera_projector(sample_bev(bev, positions, drawn.frame, self.camera.out_grid))
+
+
+def distill_camera(
+    loader: FrameLoader,
+    run: Run,
+    teacher_weights: dict[str, Tensor],
+    networks: Networks,
+    frames: Frames,
+    params: DistillCamera,
+    runtime: Runtime,
+) -> tuple[dict[str, Tensor], History]:
+    """Trains a camera branch to answer, at each point, what the frozen LiDAR branch answers there.
+
+    Camera and LiDAR see the same augmented BEV frame; the image augmentation is undone by its own matrix.
+
+    Args:
+        teacher_weights: `lidar.*` and `lidar_projector.*` of a pre-trained LiDAR branch.
+
+    Returns:
+        Weights named `camera.*` and `camera_projector.*`, and the losses.
+    """
+    device = place(runtime, run.seed)
+    teacher = LidarEmbedding(networks).to(device)
+    teacher.load_state_dict(teacher_weights)
+    teacher.eval().requires_grad_(False)
+    student = CameraEmbedding(networks, frames).to(device)
+
+    def losses(step: Step) -> dict[str, Tensor]:
+        batch = loader.load(step.positions, step.epoch, run.seed, augment=True).to(device)
+        drawn = draw_contrast_points(
+            batch, in_reach(batch, networks.grid.reach), rich=params.rich, less=params.less, seed=run.seed, step=step.number
+        )
+        with torch.no_grad():
+            target = teacher(batch, drawn)
+        return {"loss": rad(student(batch, drawn), target, drawn.region, drawn.frame, temperature=params.temperature)}
+
+    history = fit(student, losses, run, runtime)
+    return student.state_dict(), history

@@ -1,0 +1,121 @@
+"""The one training loop: read it top to bottom."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.engine import progress_bar
+from pipeline.frames.order import batches
+from pipeline.params import Runtime, Schedule
+from pipeline.training.history import History
+from pipeline.training.schedule import build_optimizer, total_steps
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step: its number, its epoch and the positions of its frames in the index."""
+
+    number: int
+    epoch: int
+    positions: list[int]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training run is.
+
+    Attributes:
+        title: shown before the progress bar.
+        positions: training frames, positions in the index.
+        schedule: steps, batch and optimiser.
+        seed: of initial weights, order and augmentation.
+        scratch: directory of the resume state; it belongs to this run's params, inputs and code alone.
+    """
+
+    title: str
+    positions: Sequence[int]
+    schedule: Schedule
+    seed: int
+    scratch: Path
+
+
+class NonFiniteLossError(ArithmeticError):
+    """A loss term or the gradient is NaN or infinite; raised before the optimiser could spoil the weights."""
+
+
+def fit(module: nn.Module, losses: Callable[[Step], dict[str, Tensor]], run: Run, runtime: Runtime) -> History:
+    """Trains `module` in place; continues after a kill from the state in `run.scratch`.
+
+    Args:
+        module: holds every parameter to train; frozen ones have `requires_grad` off.
+        losses: the forward pass of one step; a dictionary of scalars whose `loss` is minimised.
+        run: the run.
+        runtime: threads, and seconds between two saves of the resume state.
+
+    Returns:
+        Loss terms, learning rate and gradient norm of every step.
+
+    Raises:
+        NonFiniteLossError: a term or the gradient norm is not finite.
+    """
+    steps = total_steps(run.schedule, len(run.positions))
+    optimizer, cycle = build_optimizer(module, run.schedule, steps)
+    state = ResumeState(run.scratch / "state.pt", module, optimizer, cycle)
+    history = state.load()
+    done = len(history.rows)
+    last_save = time.monotonic()
+    with progress_bar() as bar:
+        task = bar.add_task(run.title, total=steps, completed=done)
+        for number, (epoch, positions) in enumerate(
+            batches(run.positions, run.schedule.batch, steps, run.seed, start=done), start=done
+        ):
+            terms = losses(Step(number, epoch, positions))
+            optimizer.zero_grad(set_to_none=True)
+            terms["loss"].backward()
+            norm = nn.utils.clip_grad_norm_((p for p in module.parameters() if p.requires_grad), run.schedule.clip)
+            row = {name: float(value.detach()) for name, value in terms.items()}
+            row |= {"lr": cycle.get_last_lr()[0], "gradient_norm": float(norm)}
+            for name, value in row.items():
+                if not torch.isfinite(torch.tensor(value)):
+                    raise NonFiniteLossError(f"{run.title}: {name} is {value} at step {number}, frames {positions}")
+            optimizer.step()
+            cycle.step()
+            history.rows.append(row)
+            bar.update(task, advance=1, description=f"{run.title}  loss {row['loss']:.3f}")
+            if time.monotonic() - last_save > runtime.save_every:
+                state.save(history)
+                last_save = time.monotonic()
+    return history
+
+
+class ResumeState:
+    """Weights, optimiser, schedule, random state and history of an unfinished run, in one file."""
+
+    def __init__(
+        self, path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, cycle: torch.optim.lr_scheduler.LRScheduler
+    ) -> None:
+        self.path = path
+        self.parts = {"module": module, "optimizer": optimizer, "cycle": cycle}
+
+    def save(self, history: History) -> None:
+        """Replaces the file by rename, so that a kill leaves the old state or the new one."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        state = {name: part.state_dict() for name, part in self.parts.items()}
+        state |= {"random": torch.get_rng_state(), "rows": history.rows}
+        draft = self.path.with_suffix(".draft")
+        torch.save(state, draft)
+        draft.replace(self.path)
+
+    def load(self) -> History:
+        """Restores the parts and returns the history so far; an empty one if there is nothing to continue."""
+        if not self.path.is_file():
+            return History()
+        state = torch.load(self.path, weights_only=True)
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        torch.set_rng_state(state["random"])
+        return History(state["rows"])

@@ -1,0 +1,58 @@
+"""From a finished training run to a published checkpoint, and the scratch folder in between."""
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from pipeline.artifacts.card import dump_json, identity, plain, write_card
+from pipeline.artifacts.checkpoint import save_weights
+from pipeline.artifacts.code import code_record
+from pipeline.artifacts.publish import publish
+from pipeline.training.history import History
+
+
+def scratch_folder(stage: str, params: Mapping[str, Any], inputs: Iterable[Path]) -> Path:
+    """Where a run keeps its resume state: a name that no other params, inputs or code can arrive at."""
+    made_of = {
+        "params": plain(params),
+        "inputs": [identity(path) for path in inputs],
+        "code": code_record(stage, Path.cwd())["digest"],
+    }
+    return Path("scratch", stage, hashlib.sha256(dump_json(made_of)).hexdigest()[:16])
+
+
+def publish_checkpoint(
+    final: Path,
+    weights: dict[str, Tensor],
+    history: History,
+    scratch: Path,
+    *,
+    stage: str,
+    params: Mapping[str, Any],
+    inputs: Iterable[Path],
+    seed: int,
+    device: str,
+    labelled: Iterable[str] = (),
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Publishes weights.safetensors, history.csv and card.json as the folder `final`; removes the scratch folder."""
+    with publish(final) as draft:
+        save_weights(draft, weights)
+        history.write(draft / "history.csv")
+        write_card(
+            draft,
+            kind="checkpoint",
+            stage=stage,
+            params=params,
+            inputs=inputs,
+            seeds=[seed],
+            labelled=labelled,
+            metrics=history.summary(),
+            details={"shapes": {name: list(tensor.shape) for name, tensor in weights.items()}, **(details or {})},
+            device=device,
+        )
+    shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,46 @@
+"""DVC stage: RAD distils the LiDAR branch into the camera branch. Reads index, regions and teacher, never a label."""
+
+import sys
+from pathlib import Path
+
+from pipeline.artifacts.checkpoint import load_weights
+from pipeline.errors import user_errors
+from pipeline.frames.dataset import FrameLoader
+from pipeline.frames.index import FrameIndex
+from pipeline.params import load_params, load_runtime
+from pipeline.regions.store import RegionStore
+from pipeline.training.device import device_class
+from pipeline.training.distill_camera import distill_camera
+from pipeline.training.loop import Run
+from pipeline.training.publishing import publish_checkpoint, scratch_folder
+
+
+def main(method: str) -> None:
+    params, runtime = load_params(), load_runtime()
+    own = params.distill_camera
+    made_with = {
+        "dataset.pretrain_split": params.dataset.pretrain_split,
+        "frames": params.frames,
+        "networks": params.networks,
+        "distill_camera": own,
+    }
+    teacher = Path("data/checkpoints/pretrain_lidar", own.teacher)
+    inputs = [Path("data/index"), Path("data/regions"), teacher]
+    index = FrameIndex.open(Path("data/index"), Path(params.dataset.root))
+    regions = RegionStore.open(Path("data/regions"), params.regions)
+    loader = FrameLoader(index, params.frames, params.networks.grid, regions=regions, images=True)
+    positions = [i for i in index.split(params.dataset.pretrain_split) if index[i].cameras]
+    scratch = scratch_folder("distill_camera", made_with, inputs)
+    run = Run(method, positions, own.schedule, own.seed, scratch)
+    weights, history = distill_camera(
+        loader, run, load_weights(teacher), params.networks, params.frames, own, runtime
+    )
+    publish_checkpoint(
+        Path("data/checkpoints/distill_camera", method), weights, history, scratch,
+        stage="distill_camera", params=made_with, inputs=inputs, seed=own.seed, device=device_class(runtime),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main(sys.argv[1])

@@ -1,0 +1,58 @@
+"""DVC stage: fine-tunes one arm on one task with one share of the labels and one seed."""
+
+import sys
+from pathlib import Path
+
+from pipeline.artifacts.checkpoint import load_weights
+from pipeline.errors import user_errors
+from pipeline.frames.dataset import FrameLoader
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.labels import Labels
+from pipeline.params import load_params, load_runtime
+from pipeline.training.device import device_class
+from pipeline.training.finetune import finetune
+from pipeline.training.loop import Run
+from pipeline.training.publishing import publish_checkpoint, scratch_folder
+
+
+def main(arm: str, task: str, fraction: float, seed: int) -> None:
+    params, runtime = load_params(), load_runtime()
+    schedule = params.finetune.map if task == "map" else params.finetune.detection
+    modality = params.arms[arm].modality
+    made_with = {
+        "arm": arm,
+        "modality": modality,
+        "task": task,
+        "fraction": fraction,
+        "frames": params.frames,
+        "networks": params.networks,
+        "schedule": schedule,
+    }
+    start = Path("data/checkpoints/start", arm)
+    inputs = [Path("data/index"), Path("data/labels"), start]
+    index = FrameIndex.open(Path("data/index"), Path(params.dataset.root))
+    labels = Labels.open(Path("data/labels"))
+    tokens = labels.fraction(fraction)
+    loader = FrameLoader(
+        index,
+        params.frames,
+        params.networks.grid,
+        labels=labels if task == "detection" else None,
+        map_grid=params.networks.heads.map_grid if task == "map" else None,
+        images=modality == "LC",
+    )
+    scratch = scratch_folder("finetune", {**made_with, "seed": seed}, inputs)
+    run = Run(f"{arm} {task} {fraction} seed {seed}", [index.position(t) for t in tokens], schedule, seed, scratch)
+    weights, history, transferred = finetune(
+        loader, run, load_weights(start), params.networks, params.frames, modality, task, runtime
+    )
+    publish_checkpoint(
+        Path("data/checkpoints/finetune", f"{arm}-{task}", f"{fraction}-{seed}"), weights, history, scratch,
+        stage="finetune", params=made_with, inputs=inputs, seed=seed, device=device_class(runtime),
+        labelled=tokens, details={"start tensors": transferred},
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,41 @@
+"""DVC stage: PRC pre-trains the LiDAR branch. Reads the index and the regions, never a label."""
+
+import sys
+from pathlib import Path
+
+from pipeline.errors import user_errors
+from pipeline.frames.dataset import FrameLoader
+from pipeline.frames.index import FrameIndex
+from pipeline.params import load_params, load_runtime
+from pipeline.regions.store import RegionStore
+from pipeline.training.device import device_class
+from pipeline.training.loop import Run
+from pipeline.training.pretrain_lidar import pretrain_lidar
+from pipeline.training.publishing import publish_checkpoint, scratch_folder
+
+
+def main(method: str) -> None:
+    params, runtime = load_params(), load_runtime()
+    own = params.pretrain_lidar
+    made_with = {
+        "dataset.pretrain_split": params.dataset.pretrain_split,
+        "frames": params.frames,
+        "networks": params.networks,
+        "pretrain_lidar": own,
+    }
+    inputs = [Path("data/index"), Path("data/regions")]
+    index = FrameIndex.open(Path("data/index"), Path(params.dataset.root))
+    regions = RegionStore.open(Path("data/regions"), params.regions)
+    loader = FrameLoader(index, params.frames, params.networks.grid, regions=regions)
+    scratch = scratch_folder("pretrain_lidar", made_with, inputs)
+    run = Run(method, index.split(params.dataset.pretrain_split), own.schedule, own.seed, scratch)
+    weights, history = pretrain_lidar(loader, run, params.networks, own, runtime)
+    publish_checkpoint(
+        Path("data/checkpoints/pretrain_lidar", method), weights, history, scratch,
+        stage="pretrain_lidar", params=made_with, inputs=inputs, seed=own.seed, device=device_class(runtime),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main(sys.argv[1])

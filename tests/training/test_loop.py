@@ -1,0 +1,102 @@
+"""The training loop on a small regression: it learns, stops on NaN, and continues after a kill to the same bits."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline.params import Runtime, Schedule
+from pipeline.training.history import History
+from pipeline.training.loop import NonFiniteLossError, Run, Step, fit
+from pipeline.training.schedule import build_optimizer, total_steps
+
+SCHEDULE = Schedule(epochs=None, steps=40, batch=4, lr=0.02, weight_decay=0.01, clip=10.0, warmup=0.3)
+RUNTIME = Runtime(workers=1, scheduler=None, device="cpu", threads=1, loader_workers=0, save_every=0.0)
+
+
+class Killed(BaseException):
+    """Stands for the process ending between two steps."""
+
+
+def problem(seed: int = 0) -> tuple[nn.Module, Tensor, Tensor]:
+    torch.manual_seed(seed)
+    inputs = torch.randn(32, 6)
+    # Dropout makes the result depend on the global random state, which a resume must restore.
+    return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 1)), inputs, inputs[:, :1] * 2 + 1
+
+
+def train(scratch: Path, die_at: int | None = None, spoil_at: int | None = None) -> tuple[nn.Module, History]:
+    network, inputs, targets = problem()
+
+    def losses(step: Step) -> dict[str, Tensor]:
+        if step.number == die_at:
+            raise Killed
+        loss = (network(inputs[step.positions]) - targets[step.positions]).square().mean()
+        return {"loss": loss * float("nan") if step.number == spoil_at else loss}
+
+    run = Run("test", range(32), SCHEDULE, 3, scratch)
+    return network, fit(network, losses, run, RUNTIME)
+
+
+def test_learns(tmp_path: Path) -> None:
+    _, history = train(tmp_path)
+    assert len(history.rows) == 40
+    summary = history.summary()
+    assert summary["loss_end"] < summary["loss_start"] / 3
+
+
+def test_killed_run_continues_to_the_same_bits(tmp_path: Path) -> None:
+    straight, whole = train(tmp_path / "straight")
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", die_at=23)
+    resumed, history = train(tmp_path / "killed")
+    assert history.rows == whole.rows
+    for a, b in zip(straight.state_dict().values(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_another_seed_of_dropout_would_show(tmp_path: Path) -> None:
+    """The comparison above can fail: without the saved random state the resumed weights differ."""
+    with pytest.raises(Killed):
+        train(tmp_path, die_at=23)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    state["random"] = torch.Generator().manual_seed(99).get_state()
+    torch.save(state, tmp_path / "state.pt")
+    resumed, _ = train(tmp_path)
+    straight, _ = train(tmp_path / "straight")
+    assert not torch.equal(straight.state_dict()["0.weight"], resumed.state_dict()["0.weight"])
+
+
+def test_non_finite_loss_stops_before_the_step(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteLossError, match="loss is nan at step 7"):
+        train(tmp_path, spoil_at=7)
+    assert len(torch.load(tmp_path / "state.pt", weights_only=True)["rows"]) == 7
+
+
+def test_steps_of_a_schedule() -> None:
+    assert total_steps(SCHEDULE, 1000) == 40
+    assert total_steps(replace(SCHEDULE, steps=None, epochs=20.0), 30) == 150
+    assert total_steps(replace(SCHEDULE, steps=None, epochs=0.5), 7) == 1
+
+
+def test_one_cycle_peaks_at_the_learning_rate_and_spares_norms_and_biases() -> None:
+    network = problem()[0]
+    optimizer, cycle = build_optimizer(network, SCHEDULE, 40)
+    rates, momenta = [], []
+    for _ in range(40):
+        rates.append(cycle.get_last_lr()[0])
+        momenta.append(optimizer.param_groups[0]["betas"][0])
+        optimizer.step()
+        cycle.step()
+    assert max(rates) == pytest.approx(0.02, rel=0.02)
+    assert rates[0] == pytest.approx(0.002) and rates[-1] < rates[0]
+    assert min(momenta) == pytest.approx(0.85, abs=0.01) and momenta[0] == pytest.approx(0.95)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.01, 0.0]
+    assert all(parameter.ndim == 1 for parameter in optimizer.param_groups[1]["params"])
+
+
+def test_history_is_written_as_csv(tmp_path: Path) -> None:
+    History([{"loss": 2.0, "lr": 0.1}, {"loss": 1 / 3, "lr": 0.05}]).write(tmp_path / "history.csv")
+    assert (tmp_path / "history.csv").read_text() == "step,loss,lr\n0,2,0.1\n1,0.333333,0.05\n"
