@@ -1,0 +1,124 @@
+"""Runs fine-tuned models over validation frames."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+
+from pipeline.artifacts.checkpoint import load_weights
+from pipeline.engine import progress_bar
+from pipeline.errors import UserError
+from pipeline.evaluation.detection import ScoredBoxes
+from pipeline.evaluation.map_segmentation import HALF, MapCounts, MapPictures, count_cells
+from pipeline.frames.batch import FrameBatch
+from pipeline.frames.dataset import FrameLoader
+from pipeline.networks.heads.centerpoint import CenterPointHead
+from pipeline.networks.model import BevModel
+from pipeline.params import Frames, Networks
+
+
+def open_model(
+    checkpoint: Path, networks: Networks, frames: Frames, modality: str, task: str, device: torch.device
+) -> BevModel:
+    """A fine-tuned model on `device`, in evaluation mode.
+
+    Raises:
+        UserError: the checkpoint is missing, damaged, or of a network of another shape.
+    """
+    shape = cast(Literal["L", "LC"], modality), cast(Literal["detection", "map"], task)  # BevModel refuses others
+    model = BevModel(networks, frames, *shape)
+    try:
+        model.load_state_dict(load_weights(checkpoint))
+    except RuntimeError as error:
+        raise UserError(
+            f"the weights do not fit the network: {str(error)[:400]}",
+            where=str(checkpoint),
+            remedy="params.yaml changed after the fine-tuning: run `dvc repro`",
+        ) from error
+    return model.to(device).eval()
+
+
+def predict_boxes(
+    models: Mapping[str, BevModel], loader: FrameLoader, positions: Sequence[int], batch: int, device: torch.device
+) -> dict[str, dict[str, ScoredBoxes]]:
+    """Boxes of every model on every frame.
+
+    Args:
+        models: cell -> detection model in evaluation mode, on `device`. The frames are loaded once for all of them.
+        loader: gives the frames.
+        positions: of the frames in the index.
+        batch: frames at a time.
+        device: where the models are.
+
+    Returns:
+        cell -> sample token -> boxes in the LiDAR frame.
+    """
+    predictions: dict[str, dict[str, ScoredBoxes]] = {cell: {} for cell in models}
+    for cell, frames, outputs in _run(models, loader, positions, batch, device):
+        head = models[cell].head
+        if not isinstance(head, CenterPointHead):
+            raise ValueError(f"{cell} is no detection model")
+        for token, found in zip(frames.tokens, head.decode(outputs), strict=True):
+            predictions[cell][token] = ScoredBoxes(
+                found.boxes.float().cpu().numpy(), found.classes.cpu().numpy(), found.scores.float().cpu().numpy()
+            )
+    return predictions
+
+
+def count_maps(
+    models: Mapping[str, BevModel],
+    loader: FrameLoader,
+    positions: Sequence[int],
+    batch: int,
+    device: torch.device,
+    *,
+    thresholds: list[float],
+    keep: Sequence[str],
+) -> dict[str, tuple[MapCounts, MapPictures]]:
+    """Map segmentation counted cell by cell, so that memory does not grow with the number of frames.
+
+    Args:
+        models: cell -> map model; see `predict_boxes` for what is not told here.
+        thresholds: probabilities from which a cell counts as predicted.
+        keep: sample tokens whose maps are kept for figures.
+
+    Returns:
+        cell -> (counts over all frames, maps of the kept ones).
+    """
+    counts: dict[str, MapCounts] = {}
+    kept: dict[str, list[tuple[str, Any, Any]]] = {cell: [] for cell in models}
+    for cell, frames, outputs in _run(models, loader, positions, batch, device):
+        if frames.map_masks is None:
+            raise ValueError("the loader gives no map masks")
+        probabilities = torch.sigmoid(outputs.float()).cpu().numpy()
+        truth = frames.map_masks.cpu().numpy() > HALF
+        counted = count_cells(probabilities, truth, thresholds)
+        counts[cell] = counts[cell] + counted if cell in counts else counted
+        for row, token in enumerate(frames.tokens):
+            if token in keep:
+                kept[cell].append((token, probabilities[row] >= HALF, truth[row]))
+    return {
+        cell: (
+            counts[cell],
+            MapPictures(
+                tuple(token for token, _, _ in kept[cell]),
+                np.stack([predicted for _, predicted, _ in kept[cell]]),
+                np.stack([truth for _, _, truth in kept[cell]]),
+            ),
+        )
+        for cell in models
+    }
+
+
+def _run(
+    models: Mapping[str, BevModel], loader: FrameLoader, positions: Sequence[int], batch: int, device: torch.device
+) -> Iterator[tuple[str, FrameBatch, Any]]:
+    """Yields (cell, frames, outputs) without augmentation, so the BEV frame is the LiDAR frame."""
+    starts = range(0, len(positions), batch)
+    with progress_bar() as bar, torch.inference_mode():
+        for start in bar.track(starts, description="predict"):
+            frames = loader.load(list(positions[start : start + batch]), epoch=0, seed=0, augment=False).to(device)
+            for cell, model in models.items():
+                yield cell, frames, model(frames)

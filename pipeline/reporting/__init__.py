@@ -1,0 +1,1 @@
+"""What was run and what it shows: tables, figures, one self-contained page."""

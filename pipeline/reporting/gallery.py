@@ -1,0 +1,75 @@
+"""The figures of the report: a few validation frames as regions, detections and maps."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.evaluation.detection import ScoredBoxes, read_submission
+from pipeline.evaluation.map_segmentation import MapPictures
+from pipeline.evaluation.record import KEPT_FRAMES, MAPS, SUBMISSION, spread
+from pipeline.frames.frame import Frame
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.labels import Labels
+from pipeline.frames.points import read_points
+from pipeline.regions.store import RegionStore
+from pipeline.reporting.figures import draw_detections, draw_maps
+from pipeline.reporting.page import Picture
+from pipeline.reporting.regions import draw_regions
+
+Group = tuple[str, list[Picture]]  # heading, pictures
+
+
+def choose_frames(index: FrameIndex, split: str, count: int) -> list[int]:
+    """Positions of the frames drawn: at most `count` of those whose maps `evaluate` kept."""
+    return spread(spread(index.split(split), KEPT_FRAMES), count)
+
+
+def draw_region_figures(index: FrameIndex, positions: list[int], regions: RegionStore, out: Path) -> Group:
+    """One figure per frame: key-frame points coloured by region; without frames whose regions could not be built."""
+    pictures = []
+    for position in positions:
+        if position in regions.bad_frames:
+            continue
+        frame = index[position]
+        path = out / f"regions-{frame.token[:8]}.png"
+        draw_regions(read_points(index.root / frame.lidar_path), regions.read(position, frame.points), path)
+        pictures.append(_picture(path, frame, "points by region"))
+    return "Regions", pictures
+
+
+def draw_detection_figures(
+    index: FrameIndex, positions: list[int], labels: Labels, cells: dict[str, Path], reach: float, out: Path
+) -> Group:
+    """One figure per frame, one panel per arm; `cells` maps an arm to the results folder of its cell."""
+    submissions = {arm: json.loads((folder / SUBMISSION).read_bytes()) for arm, folder in cells.items()}
+    pictures = []
+    for position in positions:
+        frame = index[position]
+        boxes, classes, points = labels.boxes(frame.token)
+        seen = (points > 0) & (np.abs(boxes[:, :2]) < reach).all(axis=1)
+        truth = ScoredBoxes(boxes[seen], classes[seen], np.ones(int(seen.sum()), np.float32))
+        panels = [(arm, read_submission(submission, frame)) for arm, submission in submissions.items()]
+        path = out / f"detections-{frame.token[:8]}.png"
+        draw_detections(read_points(index.root / frame.lidar_path), truth, panels, reach, path)
+        pictures.append(_picture(path, frame, "predicted boxes by class, true boxes thin black"))
+    return "Detections", pictures
+
+
+def draw_map_figures(index: FrameIndex, positions: list[int], cells: dict[str, Path], reach: float, out: Path) -> Group:
+    """One figure per frame: the true map and the one of each arm, probability at least 0.5."""
+    maps = {arm: MapPictures.load(folder / MAPS) for arm, folder in cells.items()}
+    pictures = []
+    for position in positions:
+        frame = index[position]
+        rows = {arm: kept.tokens.index(frame.token) for arm, kept in maps.items()}
+        panels = [(arm, kept.predicted[rows[arm]]) for arm, kept in maps.items()]
+        arm, kept = next(iter(maps.items()))
+        path = out / f"map-{frame.token[:8]}.png"
+        draw_maps(kept.truth[rows[arm]], panels, reach, path)
+        pictures.append(_picture(path, frame, "map segmentation at threshold 0.5"))
+    return "Map segmentation", pictures
+
+
+def _picture(path: Path, frame: Frame, what: str) -> Picture:
+    return Picture(f"{frame.scene}, sample {frame.token[:8]}: {what}.", path.name, path.read_bytes())

@@ -1,0 +1,77 @@
+"""A figure of LiDAR points projected into the camera images of one frame: calibration errors show at a glance."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from numpy.typing import NDArray
+
+from pipeline.frames.frame import CAMERA_CHANNELS, Camera, Frame
+from pipeline.frames.images import decode_jpeg
+from pipeline.frames.points import load_points
+
+MIN_DEPTH = 1.0  # metres
+MAX_DEPTH = 50.0  # metres, the end of the colour scale
+
+
+def project(camera: Camera, points: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points that fall into an image.
+
+    Args:
+        camera: the image.
+        points: float32 [N, >=3], LiDAR frame, metres.
+
+    Returns:
+        pixels: float64 [M, 2] as (u, v) in the stored image.
+        depth: float64 [M], metres along the optical axis, at least `MIN_DEPTH`.
+    """
+    matrix = camera.image_from_lidar
+    scaled = points[:, :3] @ matrix[:3, :3].T + matrix[:3, 3]
+    scaled = scaled[scaled[:, 2] >= MIN_DEPTH]
+    pixels = scaled[:, :2] / scaled[:, 2:]
+    inside = ((pixels > -0.5) & (pixels < np.array(camera.size) - 0.5)).all(1)
+    return pixels[inside], scaled[inside, 2]
+
+
+def draw_projection(root: Path, frame: Frame, path: Path) -> None:
+    """Draws the key-frame points of `frame` over its images, coloured by depth, as a PNG at `path`.
+
+    Args:
+        root: the dataset root.
+        frame: a frame; cameras that it lacks stay empty panels.
+        path: where to write.
+
+    Raises:
+        UserError: a sensor file is missing or damaged.
+    """
+    points, _, _ = load_points(root, frame, sweeps=0, ego_radius=1.0)
+    cameras = {camera.channel: camera for camera in frame.cameras}
+    figure, axes = plt.subplots(2, 3, figsize=(18, 7.2), layout="constrained")
+    for axis, channel in zip(axes.flat, CAMERA_CHANNELS, strict=True):
+        axis.set_axis_off()
+        axis.set_title(channel, fontsize=10)
+        if channel in cameras:
+            _draw_camera(axis, root, cameras[channel], points)
+    scale = ScalarMappable(Normalize(MIN_DEPTH, MAX_DEPTH), "turbo_r")
+    figure.colorbar(scale, ax=axes, label="depth, metres", shrink=0.8, extend="max")
+    figure.suptitle(f"{frame.scene} {frame.token}: LiDAR points by depth")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _draw_camera(axis: Axes, root: Path, camera: Camera, points: NDArray[np.float32]) -> None:
+    width, height = camera.size
+    axis.imshow(decode_jpeg(root / camera.path, camera.size, 1))
+    pixels, depth = project(camera, points)
+    # One scale for all panels: a panel scaled to its own depths would hide a camera that is off.
+    colours = Normalize(MIN_DEPTH, MAX_DEPTH)
+    axis.scatter(pixels[:, 0], pixels[:, 1], c=depth, norm=colours, s=2.5, cmap="turbo_r", linewidths=0)
+    axis.set_xlim(-0.5, width - 0.5)
+    axis.set_ylim(height - 0.5, -0.5)

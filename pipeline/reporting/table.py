@@ -1,0 +1,190 @@
+"""Results of all cells as tables: mean and deviation over seeds, and differences paired by seed."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.artifacts.card import CARD, read_card
+from pipeline.evaluation.record import parse_cell, read_metrics
+from pipeline.frames.labels import DETECTION_CLASSES
+from pipeline.frames.maps import MAP_CLASSES
+
+# Task -> the metrics shown, in order; the first one is compared between arms first.
+HEADLINES = {"detection": ("mAP_present", "mAP", "NDS"), "map": ("mIoU_best", "mIoU_at_half")}
+BRIEF = {"detection": ("mAP_present", "NDS"), "map": ("mIoU_best",)}  # for the terminal
+TITLES = {
+    "mAP_present": "mAP over the classes present in validation",
+    "mAP": "mAP over all ten classes",
+    "NDS": "NDS",
+    "mIoU_best": "mIoU, best threshold per class on validation (the oracle of the literature)",
+    "mIoU_at_half": "mIoU at threshold 0.5",
+}
+# Task -> prefix of the metrics of single classes, the classes, and what the numbers are.
+CLASS_VALUES = {
+    "detection": ("AP/", DETECTION_CLASSES, "AP by class"),
+    "map": ("iou_best/", MAP_CLASSES, "oracle IoU by class"),
+}
+KEYS = ["task", "metric", "arm", "fraction"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to be shown; every cell is text."""
+
+    title: str
+    note: str
+    header: list[str]
+    rows: list[list[str]]
+
+
+def read_results(results: Path, arms: Sequence[str], tasks: Sequence[str]) -> pd.DataFrame:
+    """Every number of every cell, one a row.
+
+    Args:
+        results: folder that holds one folder `<arm>-<task>` per arm and task.
+        arms: rows of the tables, in their order.
+        tasks: detection, map.
+
+    Returns:
+        Columns task, metric, arm, fraction, seed, value; metrics of single classes are named `AP/<class>` and
+        `iou_best/<class>`. Undefined values are left out.
+
+    Raises:
+        UserError: a folder or its metrics are missing or broken.
+    """
+    rows: list[tuple[str, str, str, float, int, float]] = []
+    for task in tasks:
+        for arm in arms:
+            for cell, metrics in read_metrics(results / f"{arm}-{task}").items():
+                fraction, seed = parse_cell(cell)
+                values = {name: metrics.get(name) for name in HEADLINES[task]}
+                present = metrics.get("present", [])
+                values |= {f"AP/{name}": value for name, value in metrics.get("AP", {}).items() if name in present}
+                values |= {f"iou_best/{name}": value for name, value in metrics.get("iou_best", {}).items()}
+                rows += [(task, name, arm, fraction, seed, v) for name, v in values.items() if v is not None]
+    return pd.DataFrame(rows, columns=[*KEYS, "seed", "value"])
+
+
+def degenerate_cells(results: Path, arms: Sequence[str], tasks: Sequence[str]) -> list[str]:
+    """Cells whose predictions are empty or constant, as `<arm>-<task> <fraction>-<seed>`."""
+    return [
+        f"{arm}-{task} {cell}"
+        for task in tasks
+        for arm in arms
+        for cell, metrics in read_metrics(results / f"{arm}-{task}").items()
+        if metrics.get("degenerate")
+    ]
+
+
+def summarise(values: pd.DataFrame) -> pd.DataFrame:
+    """Over the seeds of each task, metric, arm and fraction: mean, sample deviation (NaN for one seed) and n."""
+    grouped = values.groupby(KEYS, sort=False)["value"]
+    return grouped.agg(mean="mean", deviation="std", n="count").reset_index()
+
+
+def paired_differences(values: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """`value` minus that of arm `reference` with the same task, metric, fraction and seed.
+
+    Seeds that only one of the two has are left out. The deviation of these differences, not that of the arms, tells
+    whether two arms differ: what a seed does to both of them cancels.
+
+    Returns:
+        The columns of `values`, without the reference's own rows.
+    """
+    keys = ["task", "metric", "fraction", "seed"]
+    base = values.loc[values["arm"] == reference, [*keys, "value"]]
+    joined = values.loc[values["arm"] != reference].merge(base, on=keys, suffixes=("", "_reference"))
+    joined["value"] = joined["value"] - joined["value_reference"]
+    return joined[[*KEYS, "seed", "value"]]
+
+
+def result_tables(
+    values: pd.DataFrame, reference: str, headlines: Mapping[str, tuple[str, ...]] = HEADLINES
+) -> list[Table]:
+    """Per task and metric of `headlines`: arms by label fraction, and the differences to the reference arm."""
+    tables = []
+    summary, difference = summarise(values), summarise(paired_differences(values, reference))
+    for task, metrics in headlines.items():
+        for metric in metrics:
+            own = summary[(summary["task"] == task) & (summary["metric"] == metric)]
+            if own.empty:
+                continue
+            paired = difference[(difference["task"] == task) & (difference["metric"] == metric)]
+            note = "Mean ± sample deviation over n seeds; columns are shares of the labelled training scenes."
+            tables.append(_by_fraction(f"{task}: {TITLES[metric]}", note, own, signed=False))
+            if not paired.empty:
+                note = f"Arm minus {reference}, paired by seed: mean ± sample deviation of the n differences."
+                tables.append(_by_fraction(f"{task}: {metric} against {reference}", note, paired, signed=True))
+    return tables
+
+
+def headline_means(values: pd.DataFrame) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    """{task: {metric: {arm: {fraction: mean over seeds}}}} of the headline metrics, for `dvc metrics show`."""
+    means: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
+    for row in summarise(values).to_dict("records"):
+        if row["metric"] in HEADLINES[row["task"]]:
+            arms = means.setdefault(row["task"], {}).setdefault(row["metric"], {})
+            arms.setdefault(row["arm"], {})[str(row["fraction"])] = row["mean"]
+    return means
+
+
+def class_table(values: pd.DataFrame, task: str) -> Table | None:
+    """Per-class AP (detection) or oracle IoU (map), mean over seeds: arm and fraction by class; None without values."""
+    prefix, names, title = CLASS_VALUES[task]
+    summary = summarise(values[(values["task"] == task) & values["metric"].str.startswith(prefix)])
+    if summary.empty:
+        return None
+    means = {(row["arm"], row["fraction"], row["metric"]): row["mean"] for row in summary.to_dict("records")}
+    shown = [name for name in names if prefix + name in set(summary["metric"])]
+    rows = [
+        [arm, _share(fraction), *(_number(means.get((arm, fraction, prefix + name))) for name in shown)]
+        for arm, fraction in dict.fromkeys((arm, fraction) for arm, fraction, _ in means)
+    ]
+    absent = [name for name in names if name not in shown]
+    note = "Mean over seeds." + (f" Not in validation: {', '.join(absent)}." if absent else "")
+    return Table(f"{task}: {title}", note, ["arm", "labels", *shown], rows)
+
+
+def pretrained(checkpoints: Path) -> list[Path]:
+    """The pre-trained checkpoints, LiDAR first; drafts of a killed run (hidden folders) are not among them."""
+    stages = ("pretrain_lidar", "distill_camera")
+    cards = [card for stage in stages for card in sorted(checkpoints.glob(f"{stage}/*/{CARD}"))]
+    return [card.parent for card in cards if not card.parent.name.startswith(".")]
+
+
+def loss_table(checkpoints: Path) -> Table | None:
+    """Losses of the pre-trainings at their start and end, from the checkpoints' cards; None where there is none."""
+    rows = []
+    for folder in pretrained(checkpoints):
+        metrics, name = read_card(folder)["metrics"], folder.relative_to(checkpoints).as_posix()
+        terms = [key.removesuffix("_start") for key in metrics if key.endswith("_start")]
+        rows += [[name, term, _number(metrics[f"{term}_start"]), _number(metrics.get(f"{term}_end"))] for term in terms]
+    note = "Mean over the first and the last twentieth of the steps."
+    return Table("Pre-training losses", note, ["checkpoint", "term", "start", "end"], rows) if rows else None
+
+
+def _by_fraction(title: str, note: str, summary: pd.DataFrame, *, signed: bool) -> Table:
+    fractions = sorted(set(summary["fraction"]))
+    cells = {(row["arm"], row["fraction"]): row for row in summary.to_dict("records")}
+    rows = []
+    for arm in dict.fromkeys(summary["arm"]):
+        found = [cells.get((arm, fraction)) for fraction in fractions]
+        rows.append([arm, *("–" if row is None else _mean_text(row, signed=signed) for row in found)])
+    return Table(title, note, ["arm", *(_share(fraction) for fraction in fractions)], rows)
+
+
+def _mean_text(row: Mapping[Hashable, Any], *, signed: bool) -> str:
+    number = f"{row['mean']:+.3f}" if signed else f"{row['mean']:.3f}"
+    deviation = "" if pd.isna(row["deviation"]) else f" ± {row['deviation']:.3f}"
+    return f"{number}{deviation} (n={row['n']})"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _share(fraction: float) -> str:
+    return f"{100 * fraction:g} %"

@@ -1,0 +1,88 @@
+"""DVC stage: tables and figures of all results. Needs no network, so torch is never imported."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from pipeline.artifacts.card import dump_json, write_card
+from pipeline.artifacts.publish import publish
+from pipeline.errors import user_errors
+from pipeline.evaluation.record import name_cell, six_digits
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.labels import Labels
+from pipeline.params import Params, load_params
+from pipeline.regions.store import RegionStore
+from pipeline.reporting.gallery import (
+    Group,
+    choose_frames,
+    draw_detection_figures,
+    draw_map_figures,
+    draw_region_figures,
+)
+from pipeline.reporting.page import Report, print_tables, render_html, render_markdown
+from pipeline.reporting.table import (
+    BRIEF,
+    class_table,
+    degenerate_cells,
+    headline_means,
+    loss_table,
+    pretrained,
+    read_results,
+    result_tables,
+)
+
+INDEX, LABELS, REGIONS = Path("data/index"), Path("data/labels"), Path("data/regions")
+RESULTS, CHECKPOINTS = Path("data/results"), Path("data/checkpoints")
+INTRODUCTION = "Scores on the validation split. Every number is read from data/results, which `dvc repro` made."
+
+
+def main() -> None:
+    """Publishes reports/: results.md, index.html, metrics.json and every figure as PNG; prints the tables."""
+    params = load_params()
+    arms, tasks = params.finetune.arms, params.finetune.tasks
+    values = read_results(RESULTS, arms, tasks)
+    weak = degenerate_cells(RESULTS, arms, tasks)
+    warnings = [f"{cell} predicts nothing or the same everywhere: its score means nothing" for cell in weak]
+    comparison = result_tables(values, params.report.reference_arm)
+    brief = result_tables(values, params.report.reference_arm, BRIEF)
+    classes = [table for task in tasks if (table := class_table(values, task))]
+    losses = [table for table in [loss_table(CHECKPOINTS)] if table]
+    with publish(Path("reports")) as draft:
+        title, tables = f"CALICO on {params.dataset.name}", comparison + losses + classes
+        report = Report(title, INTRODUCTION, warnings, tables, draw_figures(params, draft))
+        (draft / "results.md").write_text(render_markdown(report), encoding="utf-8")
+        (draft / "index.html").write_text(render_html(report), encoding="utf-8")
+        (draft / "metrics.json").write_bytes(dump_json(six_digits(headline_means(values))))
+        write_card(
+            draft,
+            kind="report",
+            stage="report",
+            params={"report": params.report, "finetune": params.finetune},
+            inputs=[
+                *(INDEX, LABELS, REGIONS, *pretrained(CHECKPOINTS)),
+                *(RESULTS / f"{arm}-{task}" for arm in arms for task in tasks),
+            ],
+        )
+    print_tables(brief + losses, warnings, Console())
+
+
+def draw_figures(params: Params, out: Path) -> list[Group]:
+    """Figures of a few validation frames; the models are those of the largest label fraction and the first seed."""
+    index = FrameIndex.open(INDEX, Path(params.dataset.root))
+    positions = choose_frames(index, params.dataset.val_split, params.report.figures)
+    cell = name_cell(max(params.finetune.fractions), params.finetune.seeds[0])
+    cells = {
+        task: {arm: RESULTS / f"{arm}-{task}" / cell for arm in params.finetune.arms} for task in params.finetune.tasks
+    }
+    groups = [draw_region_figures(index, positions, RegionStore.open(REGIONS, params.regions), out)]
+    if "detection" in cells:
+        labels, reach = Labels.open(LABELS), params.networks.grid.reach
+        groups.append(draw_detection_figures(index, positions, labels, cells["detection"], reach, out))
+    if "map" in cells:
+        groups.append(draw_map_figures(index, positions, cells["map"], params.networks.heads.map_reach, out))
+    return groups
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main()

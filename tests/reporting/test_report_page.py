@@ -1,0 +1,135 @@
+"""The page needs nothing from outside, figures are reproducible and show what they should."""
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+from rich.console import Console
+
+from pipeline.errors import UserError
+from pipeline.evaluation.detection import ScoredBoxes
+from pipeline.evaluation.map_segmentation import MapPictures
+from pipeline.reporting.figures import draw_detections, draw_maps
+from pipeline.reporting.page import Picture, Report, print_tables, render_html, render_markdown
+from pipeline.reporting.table import Table
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+VOID = {"meta", "img"}
+
+
+@pytest.fixture
+def report() -> Report:
+    table = Table("detection: mAP", "Mean <over> seeds.", ["arm", "10 %"], [["scratch-L", "0.200 ± 0.141 (n=2)"]])
+    return Report(
+        "CALICO & friends",
+        "Intro.",
+        ["calico-map 0.1-0 is empty"],
+        [table],
+        [("Maps", [Picture("A map", "map.png", PNG)])],
+    )
+
+
+class Checker(HTMLParser):
+    """Collects every attribute and checks that tags are balanced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_page_is_self_contained(report: Report) -> None:
+    page = render_html(report)
+    checker = Checker()
+    checker.feed(page)
+    assert checker.open == []
+    sources = [value or "" for name, value in checker.attributes if name in ("src", "href", "srcset", "action", "data")]
+    assert sources
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert base64.b64decode(sources[0].split(",")[1]) == PNG
+    assert not re.search(r"https?:|url\(|@import|<script|<link|<iframe", page)
+    assert "Mean &lt;over&gt; seeds." in page
+    assert "CALICO &amp; friends" in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_markdown_has_tables_warnings_and_figures(report: Report) -> None:
+    text = render_markdown(report)
+    assert "| arm | 10 % |\n| --- | --: |\n| scratch-L | 0.200 ± 0.141 (n=2) |" in text
+    assert "**Warning:** calico-map 0.1-0 is empty" in text
+    assert "![A map](map.png)" in text
+
+
+def test_terminal_shows_every_cell(report: Report) -> None:
+    console = Console(file=io.StringIO(), width=100)
+    print_tables(report.tables, report.warnings, console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    for text in ("scratch-L", "0.200 ± 0.141 (n=2)", "warning: calico-map"):
+        assert text in shown
+
+
+def boxes(*rows: list[float], scores: list[float]) -> ScoredBoxes:
+    array = np.array(rows, np.float32).reshape(-1, 9)
+    return ScoredBoxes(array, np.zeros(len(array), np.int64), np.array(scores, np.float32))
+
+
+def test_detection_figure_is_reproducible_and_hides_faint_boxes(tmp_path: Path) -> None:
+    points = np.random.default_rng(0).uniform(-40, 40, (500, 5)).astype(np.float32)
+    truth = boxes([5, 10, 0, 4, 2, 1.5, 0.3, 0, 0], scores=[1])
+    sure = boxes([5, 10, 0, 4, 2, 1.5, 0.3, 0, 0], scores=[0.9])
+    faint = boxes([5, 10, 0, 4, 2, 1.5, 0.3, 0, 0], scores=[0.1])
+    empty = boxes(scores=[])
+    draw_detections(points, truth, [("a", sure), ("b", empty)], 32.0, tmp_path / "1.png")
+    draw_detections(points, truth, [("a", sure), ("b", empty)], 32.0, tmp_path / "2.png")
+    assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
+    for name, predicted in (("sure", sure), ("faint", faint)):
+        draw_detections(points[:0], empty, [("a", predicted)], 32.0, tmp_path / f"{name}.png")
+    blue = [(coloured(tmp_path / f"{name}.png", (31, 119, 180)) > 20) for name in ("sure", "faint")]
+    assert blue == [True, False]
+
+
+def coloured(path: Path, colour: tuple[int, int, int]) -> int:
+    pixels = matplotlib.image.imread(path)[..., :3] * 255
+    return int((np.abs(pixels - colour).max(axis=-1) < 8).sum())
+
+
+def test_map_figure_has_y_upwards(tmp_path: Path) -> None:
+    """A walkway in the last rows, which are the largest y, is painted in the upper half."""
+    truth = np.zeros((6, 20, 20), np.bool_)
+    truth[2, 15:, :] = True
+    draw_maps(truth, [("arm", truth & False)], 30.0, tmp_path / "map.png")
+    pixels = matplotlib.image.imread(tmp_path / "map.png")[..., :3] * 255
+    rows = np.flatnonzero((np.abs(pixels - (159, 211, 168)).max(axis=-1) < 8).sum(axis=1) > 100)
+    assert len(rows) > 20
+    assert rows.max() < pixels.shape[0] / 2
+
+
+def test_kept_maps_read_back(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    kept = MapPictures(("a", "b"), random.random((2, 6, 10, 10)) < 0.5, random.random((2, 6, 10, 10)) < 0.5)
+    kept.save(tmp_path / "maps.npz")
+    back = MapPictures.load(tmp_path / "maps.npz")
+    assert back.tokens == kept.tokens
+    assert np.array_equal(back.predicted, kept.predicted)
+    assert np.array_equal(back.truth, kept.truth)
+    first = (tmp_path / "maps.npz").read_bytes()
+    kept.save(tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").read_bytes() == first
+    (tmp_path / "maps.npz").write_bytes(first[: len(first) // 2])
+    with pytest.raises(UserError, match="dvc repro"):
+        MapPictures.load(tmp_path / "maps.npz")
