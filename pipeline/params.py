@@ -95,14 +95,27 @@ class Regions:
 
 @dataclass(frozen=True)
 class Frames:
-    """How a frame is loaded and augmented."""
+    """How a frame is loaded."""
 
     sweeps: int  # earlier sweeps added to the key frame
     ego_radius: float  # metres; points closer than this on x and y are the own car
     image_height: int  # network input, pixels
     image_width: int
-    train_resize: list[float]  # image scale range; [0.38, 0.55] for 1600x900 -> 704x256
-    test_resize: float
+    resize: float  # at test time: width of the scaled image, before the crop, as a multiple of image_width
+
+    def __post_init__(self) -> None:
+        _positive(self, "image_height", "image_width", "resize")
+        _require(self.sweeps >= 0, "sweeps must not be negative")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random views of a frame while training.
+
+    One form for every stage: a training without cameras does not use the values of images.
+    """
+
+    resize: list[float]  # lowest, highest width of the scaled image as a multiple of the network input's width
     image_rotation: float  # degrees, +-
     image_flip: bool
     bev_rotation: float  # degrees, +-
@@ -111,10 +124,10 @@ class Frames:
     bev_translation: float  # metres, standard deviation
 
     def __post_init__(self) -> None:
-        _positive(self, "image_height", "image_width", "test_resize")
-        _require(self.sweeps >= 0, "sweeps must not be negative")
-        _range(self.train_resize, "train_resize")
+        _range(self.resize, "resize")
         _range(self.bev_scale, "bev_scale")
+        for name in ("image_rotation", "bev_rotation", "bev_translation"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
 
 
 @dataclass(frozen=True)
@@ -232,6 +245,7 @@ class PretrainLidar:
     less: int  # M, semantic-less points a frame
     temperature: float
     alpha: float  # weight of PLRC against RAPC
+    augmentation: Augmentation
     schedule: Schedule
 
     def __post_init__(self) -> None:
@@ -249,6 +263,7 @@ class DistillCamera:
     rich: int
     less: int
     temperature: float
+    augmentation: Augmentation
     schedule: Schedule
 
     def __post_init__(self) -> None:
@@ -275,6 +290,7 @@ class Finetune:
     tasks: list[str]  # detection, map
     fractions: list[float]
     seeds: list[int]
+    augmentation: Augmentation
     detection: Schedule
     map: Schedule
 

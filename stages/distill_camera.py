@@ -28,13 +28,14 @@ def main(method: str) -> None:
     inputs = [Path("data/index"), Path("data/regions"), teacher]
     index = FrameIndex.open(Path("data/index"), Path(params.dataset.root))
     regions = RegionStore.open(Path("data/regions"), params.regions)
-    loader = FrameLoader(index, params.frames, params.networks.grid, regions=regions, images=True)
-    positions = [i for i in index.split(params.dataset.pretrain_split) if index[i].cameras]
+    loader = FrameLoader(
+        index, params.frames, params.networks.grid, regions=regions, images=True, augmentation=own.augmentation
+    )
+    usable = [i for i in index.split(params.dataset.pretrain_split) if i not in regions.bad_frames]
+    positions = [i for i in usable if index[i].cameras]
     scratch = scratch_folder("distill_camera", made_with, inputs)
     run = Run(method, positions, own.schedule, own.seed, scratch)
-    weights, history = distill_camera(
-        loader, run, load_weights(teacher), params.networks, params.frames, own, runtime
-    )
+    weights, history = distill_camera(loader, run, load_weights(teacher), params.networks, params.frames, own, runtime)
     publish_checkpoint(
         Path("data/checkpoints/distill_camera", method), weights, history, scratch,
         stage="distill_camera", params=made_with, inputs=inputs, seed=own.seed, device=device_class(runtime),

@@ -58,9 +58,9 @@ def main(arm: str, task: str) -> None:
                 metrics[cell] = map_metrics(counts, thresholds)
                 pictures.save(draft / cell / MAPS)
         else:
-            predictions = predict_boxes(models, loader, positions, schedule.batch, device)
             scratch = Path("scratch/evaluate", f"{arm}-{task}")
-            scorer = DevkitScorer(params.dataset, params.evaluate, sorted({frame.scene for frame in frames}), scratch)
+            scorer = DevkitScorer(params.dataset, params.evaluate, scratch)  # before the work: it checks the split
+            predictions = predict_boxes(models, loader, positions, schedule.batch, device)
             for cell, boxes in predictions.items():
                 submission = build_submission(frames, boxes, camera=modality == "LC")
                 metrics[cell] = scorer.score(submission) | {"degenerate": is_degenerate(list(boxes.values()))}

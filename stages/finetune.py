@@ -26,6 +26,7 @@ def main(arm: str, task: str, fraction: float, seed: int) -> None:
         "fraction": fraction,
         "frames": params.frames,
         "networks": params.networks,
+        "finetune.augmentation": params.finetune.augmentation,
         "schedule": schedule,
     }
     start = Path("data/checkpoints/start", arm)
@@ -40,6 +41,7 @@ def main(arm: str, task: str, fraction: float, seed: int) -> None:
         labels=labels if task == "detection" else None,
         map_grid=params.networks.heads.map_grid if task == "map" else None,
         images=modality == "LC",
+        augmentation=params.finetune.augmentation,
     )
     scratch = scratch_folder("finetune", {**made_with, "seed": seed}, inputs)
     run = Run(f"{arm} {task} {fraction} seed {seed}", [index.position(t) for t in tokens], schedule, seed, scratch)

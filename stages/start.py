@@ -16,11 +16,12 @@ def main(name: str) -> None:
     weights = {
         tensor: value for branch, source in sources.items() for tensor, value in branch_weights(source, branch).items()
     }
+    shapes = {tensor: list(value.shape) for tensor, value in weights.items()}
     with publish(Path("data/checkpoints/start", name)) as draft:
         save_start(draft, weights)
         write_card(
-            draft, kind="start weights", stage="start", params={f"arms.{name}": arm}, inputs=sorted({*sources.values()}),
-            details={"shapes": {tensor: list(value.shape) for tensor, value in weights.items()}},
+            draft, kind="start weights", stage="start", params={f"arms.{name}": arm},
+            inputs=sorted({*sources.values()}), details={"shapes": shapes},
         )  # fmt: skip
 
 

@@ -6,7 +6,6 @@ Importing the devkit and opening the tables costs seconds, so one `DevkitScorer`
 import contextlib
 import io
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from pipeline.params import Dataset, Evaluate
 TP_NAMES = {
     "trans_err": "mATE", "scale_err": "mASE", "orient_err": "mAOE", "vel_err": "mAVE", "attr_err": "mAAE"
 }  # fmt: skip
+VERSION_OF_SPLIT = {"mini_train": "mini", "mini_val": "mini", "test": "test"}  # the others belong to trainval
 FAR_AWAY = 1e6  # metres; beyond every class range
 
 
@@ -29,20 +29,18 @@ class DevkitScorer:
     lies at 50 m, and the missed boxes would only lower every arm alike. Nothing else of the configuration changes.
 
     The devkit resolves a split by name: its own splits (only for the version they belong to), otherwise `splits.json`
-    beside the tables. A split that exists only in `dataset.splits` of params.yaml is shown to the devkit through a
-    directory of symbolic links to the dataset plus such a file, so the dataset itself is never written to.
+    beside the tables. `dataset.splits` of params.yaml is unknown to it.
 
     Args:
         dataset: which tables and which validation split.
         evaluate: configuration name and range cap.
-        scenes: names of the scenes of the validation split.
         scratch: directory for the devkit's files; created, and safe to delete afterwards.
 
     Raises:
-        UserError: the devkit does not know the configuration, cannot open the tables, or finds no sample in the split.
+        UserError: the devkit does not know the configuration, the tables or the validation split.
     """
 
-    def __init__(self, dataset: Dataset, evaluate: Evaluate, scenes: list[str], scratch: Path) -> None:
+    def __init__(self, dataset: Dataset, evaluate: Evaluate, scratch: Path) -> None:
         from nuscenes import NuScenes
         from nuscenes.eval.detection.config import config_factory
 
@@ -59,14 +57,15 @@ class DevkitScorer:
         self.scratch = scratch
         scratch.mkdir(parents=True, exist_ok=True)
         try:
-            root, self.split = _resolvable_split(dataset, scenes, scratch)
-            self.tables = NuScenes(dataset.version, str(root), verbose=False)
+            self.tables = NuScenes(dataset.version, dataset.root, verbose=False)
         except (AssertionError, OSError) as error:
             raise UserError(
                 f"the nuScenes devkit cannot open the dataset: {error}",
                 where=f"{dataset.root} ({dataset.version})",
                 remedy="check dataset.root and dataset.version in params.yaml",
             ) from error
+        _check_split(dataset)
+        self.split = dataset.val_split
 
     def score(self, submission: dict[str, Any]) -> dict[str, Any]:
         """Scores one submission (see `build_submission`).
@@ -93,7 +92,7 @@ class DevkitScorer:
                 raise UserError(
                     f"the devkit refuses the submission: {error}",
                     where=f"split {self.split!r} of {self.tables.dataroot}",
-                    remedy="the index and the tables disagree: run `dvc repro prepare` on these tables",
+                    remedy="index and tables disagree: run `dvc repro prepare`; is the split in dataset.splits too?",
                 ) from error
             metrics, _ = evaluation.evaluate()
         average = {name: float(value) for name, value in metrics.mean_dist_aps.items()}
@@ -124,33 +123,22 @@ def _never_empty(submission: dict[str, Any]) -> dict[str, Any]:
     return {**submission, "results": {**results, token: [far]}}
 
 
-def _resolvable_split(dataset: Dataset, scenes: list[str], scratch: Path) -> tuple[Path, str]:
-    """A root and a split name that the devkit resolves to `scenes`; see `DevkitScorer`."""
-    root, name = Path(dataset.root), dataset.val_split
-    if name not in dataset.splits and _devkit_resolves(root, dataset.version, name):
-        return root, name
-    view = scratch / "dataset"
-    if view.exists():
-        shutil.rmtree(view)
-    tables = view / dataset.version
-    tables.mkdir(parents=True)
-    for entry in root.iterdir():
-        if entry.name != dataset.version:
-            (view / entry.name).symlink_to(entry.resolve())
-    for entry in (root / dataset.version).iterdir():
-        if entry.name != "splits.json":
-            (tables / entry.name).symlink_to(entry.resolve())
-    custom = f"custom_{name}"  # never one of the devkit's own names
-    (tables / "splits.json").write_text(json.dumps({custom: scenes}))
-    return view, custom
-
-
-def _devkit_resolves(root: Path, version: str, split: str) -> bool:
-    """The devkit asserts that its own splits go with the tables they belong to, and ignores splits.json for them."""
+def _check_split(dataset: Dataset) -> None:
+    """Refuses a validation split that `DetectionEval` would stop at, before any frame is predicted."""
     from nuscenes.utils.splits import is_predefined_split
 
-    if is_predefined_split(split):
-        ending = {"mini_train": "mini", "mini_val": "mini", "test": "test"}.get(split, "trainval")
-        return version.endswith(ending)
-    custom = root / version / "splits.json"
-    return custom.is_file() and split in json.loads(custom.read_text())
+    name, custom = dataset.val_split, Path(dataset.root, dataset.version, "splits.json")
+    known = sorted(json.loads(custom.read_bytes())) if custom.is_file() else []
+    if is_predefined_split(name):
+        # The devkit ties its own names to versions, and does not look at splits.json for them.
+        if dataset.version.endswith(VERSION_OF_SPLIT.get(name, "trainval")):
+            return
+    elif name in known:
+        return
+    own = [split for split in known if not is_predefined_split(split)]
+    raise UserError(
+        f"the devkit does not know the split {name!r} of {dataset.version}",
+        where="params.yaml: dataset.val_split",
+        remedy="it accepts val for v1.0-trainval, mini_val for v1.0-mini, and splits of another name in "
+        f"{custom.name} beside the tables{': ' if own else ''}{', '.join(own)}",
+    )

@@ -47,7 +47,7 @@ def predict_boxes(
 
     Args:
         models: cell -> detection model in evaluation mode, on `device`. The frames are loaded once for all of them.
-        loader: gives the frames.
+        loader: gives the frames, without augmentation.
         positions: of the frames in the index.
         batch: frames at a time.
         device: where the models are.
@@ -115,10 +115,10 @@ def count_maps(
 def _run(
     models: Mapping[str, BevModel], loader: FrameLoader, positions: Sequence[int], batch: int, device: torch.device
 ) -> Iterator[tuple[str, FrameBatch, Any]]:
-    """Yields (cell, frames, outputs) without augmentation, so the BEV frame is the LiDAR frame."""
+    """Yields (cell, frames, outputs); `loader` does not augment, so the BEV frame is the LiDAR frame."""
     starts = range(0, len(positions), batch)
     with progress_bar() as bar, torch.inference_mode():
         for start in bar.track(starts, description="predict"):
-            frames = loader.load(list(positions[start : start + batch]), epoch=0, seed=0, augment=False).to(device)
+            frames = loader.load(list(positions[start : start + batch])).to(device)
             for cell, model in models.items():
                 yield cell, frames, model(frames)

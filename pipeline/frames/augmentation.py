@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.transforms import Matrix, rotation_about_z
-from pipeline.params import Frames
+from pipeline.params import Augmentation, Frames
 
 
 def generator(seed: int, epoch: int, token: str, purpose: str) -> np.random.Generator:
@@ -35,16 +35,16 @@ class BevAugmentation:
     translation: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @classmethod
-    def draw(cls, frames: Frames, seed: int, epoch: int, token: str, view: str) -> "BevAugmentation":
-        """Draws one; `view` names the purpose, so two views of a frame differ."""
+    def draw(cls, ranges: Augmentation, seed: int, epoch: int, token: str, view: str) -> "BevAugmentation":
+        """Draws one within `ranges`; `view` names the purpose, so two views of a frame differ."""
         rng = generator(seed, epoch, token, f"bev/{view}")
         flips = rng.random(2) < 0.5
-        rotation = np.deg2rad(rng.uniform(-frames.bev_rotation, frames.bev_rotation))
-        scale = rng.uniform(frames.bev_scale[0], frames.bev_scale[1])
-        x, y, z = rng.normal(0.0, 1.0, 3) * frames.bev_translation
+        rotation = np.deg2rad(rng.uniform(-ranges.bev_rotation, ranges.bev_rotation))
+        scale = rng.uniform(ranges.bev_scale[0], ranges.bev_scale[1])
+        x, y, z = rng.normal(0.0, 1.0, 3) * ranges.bev_translation
         return cls(
-            flip_x=bool(flips[0]) and frames.bev_flip,
-            flip_y=bool(flips[1]) and frames.bev_flip,
+            flip_x=bool(flips[0]) and ranges.bev_flip,
+            flip_y=bool(flips[1]) and ranges.bev_flip,
             rotation=float(rotation),
             scale=float(scale),
             translation=(float(x), float(y), float(z)),
@@ -79,20 +79,27 @@ class ImageAugmentation:
 
     @classmethod
     def draw(
-        cls, frames: Frames, stored: tuple[int, int], seed: int, epoch: int, token: str, channel: str
+        cls,
+        ranges: Augmentation,
+        frames: Frames,
+        stored: tuple[int, int],
+        seed: int,
+        epoch: int,
+        token: str,
+        channel: str,
     ) -> "ImageAugmentation":
-        """Draws one for the image of `channel`, whose stored size is (width, height) = `stored`."""
+        """Draws one within `ranges` for the image of `channel`, whose stored size is (width, height) = `stored`."""
         rng = generator(seed, epoch, token, f"image/{channel}")
-        resize = float(rng.uniform(frames.train_resize[0], frames.train_resize[1]))
+        resize = _scale(float(rng.uniform(ranges.resize[0], ranges.resize[1])), frames, stored)
         side = float(rng.uniform())
-        flip = bool(rng.random() < 0.5) and frames.image_flip
-        rotation = float(np.deg2rad(rng.uniform(-frames.image_rotation, frames.image_rotation)))
+        flip = bool(rng.random() < 0.5) and ranges.image_flip
+        rotation = float(np.deg2rad(rng.uniform(-ranges.image_rotation, ranges.image_rotation)))
         return cls(resize, _crop(frames, stored, resize, side), _network_size(frames), flip, rotation)
 
     @classmethod
     def identity(cls, frames: Frames, stored: tuple[int, int]) -> "ImageAugmentation":
         """The fixed form for test time: the middle of the image's lower part."""
-        resize = frames.test_resize
+        resize = _scale(frames.resize, frames, stored)
         return cls(resize, _crop(frames, stored, resize, 0.5), _network_size(frames))
 
     @property
@@ -111,6 +118,11 @@ class ImageAugmentation:
 
 def _network_size(frames: Frames) -> tuple[int, int]:
     return frames.image_width, frames.image_height
+
+
+def _scale(resize: float, frames: Frames, stored: tuple[int, int]) -> float:
+    """Stored to scaled image, whose width is `resize` times that of the network input whatever the stored size."""
+    return resize * frames.image_width / stored[0]
 
 
 def _crop(frames: Frames, stored: tuple[int, int], resize: float, side: float) -> tuple[int, int]:

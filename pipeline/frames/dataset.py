@@ -19,7 +19,7 @@ from pipeline.frames.points import load_points, move_points
 from pipeline.geometry.boxes import transform_boxes
 from pipeline.geometry.grid import BevGrid
 from pipeline.geometry.transforms import Matrix
-from pipeline.params import Frames, Grid
+from pipeline.params import Augmentation, Frames, Grid
 
 
 class RegionSource(Protocol):
@@ -49,34 +49,35 @@ class FrameLoader:
         labels: LabelSource | None = None,
         map_grid: BevGrid | None = None,
         images: bool = False,
+        augmentation: Augmentation | None = None,
     ) -> None:
         """What is left out is None in the batches.
 
         Args:
             index: the frames.
-            frames: sweeps, image size, augmentation ranges.
+            frames: sweeps, image size, scale of the images at test time.
             grid: `reach`, `z_min`, `z_max`: points and boxes outside, after augmentation, are dropped.
             regions: region ids of the key-frame points.
             labels: boxes; those without a LiDAR point are left out.
             map_grid: the grid of the map labels.
             images: whether to load the cameras.
+            augmentation: ranges of the random views; None for the fixed form used at test time.
 
         Raises:
             UserError: `map_grid` is given and the dataset has no maps.
         """
         self._index, self._frames, self._grid = index, frames, grid
         self._regions, self._labels, self._map_grid, self._images = regions, labels, map_grid, images
+        self._augmentation = augmentation
         self._maps = MapRasters.open(index.path) if map_grid is not None else None
 
     def load(
         self,
         positions: Sequence[int],
-        epoch: int,
-        seed: int,
-        augment: bool,
+        epoch: int = 0,
+        seed: int = 0,
         view: str = "a",
         *,
-        images: bool | None = None,
         crop: bool = True,
     ) -> FrameBatch:
         """One batch.
@@ -85,9 +86,7 @@ class FrameLoader:
             positions: frames, by their place in the index.
             epoch: with `seed` and `view` decides the augmentation, whatever else is in the batch.
             seed: of the augmentation.
-            augment: False for the fixed form used at test time.
-            view: name of the view; another name is another BEV augmentation of the same frames.
-            images: False leaves the images out of this batch; they are the same in every view.
+            view: name of the view; another name is another BEV augmentation of the same frames. Their images are alike.
             crop: False keeps the points outside the grid, so that row i is the same point in every view.
 
         Returns:
@@ -97,10 +96,11 @@ class FrameLoader:
             UserError: a sensor file is missing or damaged.
         """
         chosen = [self._index[position] for position in positions]
-        if augment:
-            drawn = [BevAugmentation.draw(self._frames, seed, epoch, frame.token, view) for frame in chosen]
-        else:
-            drawn = [BevAugmentation() for _ in chosen]
+        ranges = self._augmentation
+        drawn = [
+            BevAugmentation() if ranges is None else BevAugmentation.draw(ranges, seed, epoch, frame.token, view)
+            for frame in chosen
+        ]
         matrices = [augmentation.matrix for augmentation in drawn]
         points, regions = [], []
         for position, frame, matrix in zip(positions, chosen, matrices, strict=True):
@@ -110,8 +110,8 @@ class FrameLoader:
         optional: dict[str, Tensor | tuple[Tensor, ...]] = {}
         if self._regions is not None:
             optional["region_ids"] = torch.from_numpy(np.concatenate(regions))
-        if self._images if images is None else images:
-            optional |= self._cameras(chosen, matrices, (seed, epoch) if augment else None)
+        if self._images:
+            optional |= self._cameras(chosen, matrices, seed, epoch)
         if self._labels is not None:
             pairs = [self._boxes(self._labels, frame.token, m) for frame, m in zip(chosen, matrices, strict=True)]
             optional["boxes"] = tuple(boxes for boxes, _ in pairs)
@@ -153,9 +153,9 @@ class FrameLoader:
         return (points[inside], ids[inside]) if crop else (points, ids)
 
     def _cameras(
-        self, frames: Sequence[Frame], matrices: Sequence[Matrix], draw: tuple[int, int] | None
+        self, frames: Sequence[Frame], matrices: Sequence[Matrix], seed: int, epoch: int
     ) -> dict[str, Tensor | tuple[Tensor, ...]]:
-        """Images, their geometry and which are present; `draw` is (seed, epoch) or None for the fixed form."""
+        """Images, their geometry and which are present."""
         shape = (len(frames), len(CAMERA_CHANNELS))
         images = np.zeros((*shape, 3, self._frames.image_height, self._frames.image_width), np.float32)
         # Absent cameras keep the identity: finite numbers that nobody reads.
@@ -164,10 +164,11 @@ class FrameLoader:
         for b, (frame, bev_from_lidar) in enumerate(zip(frames, matrices, strict=True)):
             for camera in frame.cameras:
                 c = CAMERA_CHANNELS.index(camera.channel)
-                if draw is None:
-                    augmentation = ImageAugmentation.identity(self._frames, camera.size)
-                else:
-                    augmentation = ImageAugmentation.draw(self._frames, camera.size, *draw, frame.token, camera.channel)
+                augmentation = ImageAugmentation.identity(self._frames, camera.size)
+                if self._augmentation is not None:
+                    augmentation = ImageAugmentation.draw(
+                        self._augmentation, self._frames, camera.size, seed, epoch, frame.token, camera.channel
+                    )
                 images[b, c], pixel_matrix = load_image(self._index.root / camera.path, camera.size, augmentation)
                 augmented_from_image = np.eye(4)
                 augmented_from_image[:3, :3] = pixel_matrix

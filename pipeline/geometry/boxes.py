@@ -1,5 +1,7 @@
 """3D boxes as rows of one array."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,7 +42,7 @@ def footprint_corners(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     )
 
 
-def points_in_box(points: NDArray[np.floating], box: NDArray[np.float32]) -> NDArray[np.bool_]:
+def points_in_box(points: NDArray[np.floating[Any]], box: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which of `points` [N, >=3] lie inside one `box` [9] of the same frame; bool [N], borders included."""
     offset = points[:, :3] - box[:3]
     cos, sin = np.cos(box[6]), np.sin(box[6])

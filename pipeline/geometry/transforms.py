@@ -1,5 +1,7 @@
 """Rigid and affine transforms as 4x4 matrices named `target_from_source`."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -42,7 +44,7 @@ def quaternion_from_matrix(matrix: Matrix) -> NDArray[np.float64]:
          [r[0, 2] - r[2, 0], r[1, 0] + r[0, 1], squares[2], r[2, 1] + r[1, 2]],
          [r[1, 0] - r[0, 1], r[0, 2] + r[2, 0], r[2, 1] + r[1, 2], squares[3]]]
     )  # fmt: skip
-    quaternion = products[best] / np.linalg.norm(products[best])
+    quaternion: NDArray[np.float64] = products[best] / np.linalg.norm(products[best])
     return quaternion if quaternion[0] >= 0 else -quaternion
 
 
@@ -61,7 +63,7 @@ def inverse(matrix: Matrix) -> Matrix:
     return result
 
 
-def transform_points(matrix: Matrix, points: NDArray[np.floating]) -> NDArray[np.float32]:
+def transform_points(matrix: Matrix, points: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Moves points; columns after the third are carried along unchanged.
 
     Args:

@@ -9,7 +9,7 @@ from pipeline.objectives.similarity import log_sum, similarities
 def rad(student: Tensor, teacher: Tensor, region: Tensor, frame: Tensor, *, temperature: float) -> Tensor:
     """Contrastive distillation from LiDAR to camera in BEV; each region weighs the same however many points it has.
 
-    -1/K Σ_s 1/N_s Σ_{i∈S∩R_s} log exp(c_i·l_i/τ) / Σ_{k∈S∪U} exp(c_i·l_k/τ), averaged over the frames that have regions.
+    -1/K Σ_s 1/N_s Σ_{i∈S∩R_s} log exp(c_i·l_i/τ) / Σ_{k∈S∪U} exp(c_i·l_k/τ), the mean over frames that have regions.
 
     Args:
         student: camera features c, float32 [P, D], rows of length 1.
@@ -41,5 +41,5 @@ def region_weights(region: Tensor, frame: Tensor) -> Tensor:
     # A region lies in one frame, so any of its points tells which.
     frame_of_region = torch.empty_like(names).scatter_(0, member, frame)
     _, frame_member, regions = frame_of_region.unique(return_inverse=True, return_counts=True)
-    weight_of_region = 1 / (len(regions) * regions[frame_member] * points)
+    weight_of_region: Tensor = 1 / (len(regions) * regions[frame_member] * points)
     return weight_of_region[member]

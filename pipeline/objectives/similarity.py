@@ -1,6 +1,5 @@
 """What PLRC, RAPC and RAD share: scaled similarities and their exponentials."""
 
-import torch
 from torch import Tensor
 
 # Exponentials are taken relative to the largest possible similarity, 1/temperature. The smallest one is then

@@ -30,7 +30,8 @@ class CameraEmbedding(nn.Module):
         """Embeddings of the drawn points, float32 [P, D], rows of length 1."""
         bev = self.camera(batch.images, batch.bev_from_image, batch.camera_present)
         positions = batch.points[drawn.index, :2]
-        return self.camera_projector(sample_bev(bev, positions, drawn.frame, self.camera.out_grid))
+        embeddings: Tensor = self.camera_projector(sample_bev(bev, positions, drawn.frame, self.camera.out_grid))
+        return embeddings
 
 
 def distill_camera(
@@ -47,6 +48,8 @@ def distill_camera(
     Camera and LiDAR see the same augmented BEV frame; the image augmentation is undone by its own matrix.
 
     Args:
+        loader: gives frames with regions and images, augmented by `params.augmentation`.
+        run: the run.
         teacher_weights: `lidar.*` and `lidar_projector.*` of a pre-trained LiDAR branch.
 
     Returns:
@@ -59,10 +62,9 @@ def distill_camera(
     student = CameraEmbedding(networks, frames).to(device)
 
     def losses(step: Step) -> dict[str, Tensor]:
-        batch = loader.load(step.positions, step.epoch, run.seed, augment=True).to(device)
-        drawn = draw_contrast_points(
-            batch, in_reach(batch, networks.grid.reach), rich=params.rich, less=params.less, seed=run.seed, step=step.number
-        )
+        batch = loader.load(step.positions, step.epoch, run.seed).to(device)
+        inside = in_reach(batch, networks.grid.reach)
+        drawn = draw_contrast_points(batch, inside, rich=params.rich, less=params.less, seed=run.seed, step=step.number)
         with torch.no_grad():
             target = teacher(batch, drawn)
         return {"loss": rad(student(batch, drawn), target, drawn.region, drawn.frame, temperature=params.temperature)}

@@ -26,6 +26,8 @@ def finetune(
     """Trains one cell of the matrix.
 
     Args:
+        loader: gives augmented frames with what the task needs: boxes or map masks, and images for LC.
+        run: the run.
         start_weights: `lidar.*` and `camera.*` of pre-trained branches; a branch that is absent starts at random.
         modality: L or LC.
         task: detection or map.
@@ -42,7 +44,7 @@ def finetune(
     model.to(device)
 
     def losses(step: Step) -> dict[str, Tensor]:
-        batch = loader.load(step.positions, step.epoch, run.seed, augment=True).to(device)
+        batch = loader.load(step.positions, step.epoch, run.seed).to(device)
         outputs = model(batch)
         if isinstance(model.head, MapHead):
             assert isinstance(outputs, Tensor)

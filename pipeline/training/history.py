@@ -30,4 +30,6 @@ class History:
         with path.open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["step", *self.rows[0]])
-            writer.writerows([[step, *(f"{value:.6g}" for value in row.values())] for step, row in enumerate(self.rows)])
+            writer.writerows(
+                [[step, *(f"{value:.6g}" for value in row.values())] for step, row in enumerate(self.rows)]
+            )

@@ -4,9 +4,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from pipeline.engine import progress_bar
 from pipeline.frames.order import batches
@@ -78,7 +81,7 @@ def fit(module: nn.Module, losses: Callable[[Step], dict[str, Tensor]], run: Run
             terms["loss"].backward()
             norm = nn.utils.clip_grad_norm_((p for p in module.parameters() if p.requires_grad), run.schedule.clip)
             row = {name: float(value.detach()) for name, value in terms.items()}
-            row |= {"lr": cycle.get_last_lr()[0], "gradient_norm": float(norm)}
+            row |= {"lr": float(cycle.get_last_lr()[0]), "gradient_norm": float(norm)}
             for name, value in row.items():
                 if not torch.isfinite(torch.tensor(value)):
                     raise NonFiniteLossError(f"{run.title}: {name} is {value} at step {number}, frames {positions}")
@@ -95,16 +98,18 @@ def fit(module: nn.Module, losses: Callable[[Step], dict[str, Tensor]], run: Run
 class ResumeState:
     """Weights, optimiser, schedule, random state and history of an unfinished run, in one file."""
 
-    def __init__(
-        self, path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, cycle: torch.optim.lr_scheduler.LRScheduler
-    ) -> None:
+    def __init__(self, path: Path, module: nn.Module, optimizer: Optimizer, cycle: LRScheduler) -> None:
         self.path = path
-        self.parts = {"module": module, "optimizer": optimizer, "cycle": cycle}
+        self.parts: dict[str, nn.Module | Optimizer | LRScheduler] = {
+            "module": module,
+            "optimizer": optimizer,
+            "cycle": cycle,
+        }
 
     def save(self, history: History) -> None:
         """Replaces the file by rename, so that a kill leaves the old state or the new one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        state = {name: part.state_dict() for name, part in self.parts.items()}
+        state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
         state |= {"random": torch.get_rng_state(), "rows": history.rows}
         draft = self.path.with_suffix(".draft")
         torch.save(state, draft)
@@ -114,7 +119,7 @@ class ResumeState:
         """Restores the parts and returns the history so far; an empty one if there is nothing to continue."""
         if not self.path.is_file():
             return History()
-        state = torch.load(self.path, weights_only=True)
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
         torch.set_rng_state(state["random"])

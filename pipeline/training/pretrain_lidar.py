@@ -28,13 +28,18 @@ class LidarEmbedding(nn.Module):
         """Embeddings of the drawn points, float32 [P, D], rows of length 1."""
         bev = self.lidar(batch.points, batch.offsets)
         positions = batch.points[drawn.index, :2]
-        return self.lidar_projector(sample_bev(bev, positions, drawn.frame, self.lidar.out_grid))
+        embeddings: Tensor = self.lidar_projector(sample_bev(bev, positions, drawn.frame, self.lidar.out_grid))
+        return embeddings
 
 
 def pretrain_lidar(
     loader: FrameLoader, run: Run, networks: Networks, params: PretrainLidar, runtime: Runtime
 ) -> tuple[dict[str, Tensor], History]:
     """Trains a LiDAR branch by contrast between two augmented views of each frame.
+
+    Args:
+        loader: gives frames with regions, augmented by `params.augmentation`.
+        run: the run.
 
     Returns:
         Weights named `lidar.*` and `lidar_projector.*`, and the losses.
@@ -45,8 +50,7 @@ def pretrain_lidar(
     def losses(step: Step) -> dict[str, Tensor]:
         # Uncropped, so that row i is the same point in both views.
         one, two = (
-            loader.load(step.positions, step.epoch, run.seed, augment=True, view=view, crop=False).to(device)
-            for view in ("one", "two")
+            loader.load(step.positions, step.epoch, run.seed, view, crop=False).to(device) for view in ("one", "two")
         )
         drawn = draw_contrast_points(
             one, in_reach(one, networks.grid.reach) & in_reach(two, networks.grid.reach),
@@ -72,6 +76,4 @@ def draw_contrast_points(
     if batch.region_ids is None:
         raise ValueError("a contrast needs frames loaded with their regions")
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    return draw_points(
-        batch.region_ids, batch.frame_of_point, eligible, rich=rich, less=less, generator=generator
-    )
+    return draw_points(batch.region_ids, batch.frame_of_point, eligible, rich=rich, less=less, generator=generator)

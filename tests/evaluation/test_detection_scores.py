@@ -33,7 +33,7 @@ def by_hand(tmp_path_factory: pytest.TempPathFactory) -> ByHand:
 
 @pytest.fixture(scope="module")
 def scorer(by_hand: ByHand, tmp_path_factory: pytest.TempPathFactory) -> DevkitScorer:
-    return DevkitScorer(by_hand.dataset, by_hand.evaluate, ["scene-9001"], tmp_path_factory.mktemp("scratch"))
+    return DevkitScorer(by_hand.dataset, by_hand.evaluate, tmp_path_factory.mktemp("scratch"))
 
 
 def perfect(by_hand: ByHand) -> Predictions:
@@ -128,26 +128,28 @@ def test_submission_with_a_missing_sample_is_refused(scorer: DevkitScorer, by_ha
         scorer.score(build_submission(by_hand.poses[:1], {}, camera=False))
 
 
-def test_split_known_only_to_params_is_shown_to_the_devkit(by_hand: ByHand, tmp_path: Path) -> None:
-    """Also a name that the devkit keeps for itself, with tables it does not belong to."""
-    before = sorted(path.name for path in Path(by_hand.dataset.root, VERSION).iterdir())
-    for name, splits in (("mine", {"mine": ["scene-9001"]}), ("val", {})):
-        dataset = replace(by_hand.dataset, val_split=name, splits=splits)
-        scorer = DevkitScorer(dataset, by_hand.evaluate, ["scene-9001"], tmp_path / name)
-        assert score(scorer, by_hand, perfect(by_hand))["mAP_present"] == pytest.approx(1.0, abs=1e-6)
-    assert sorted(path.name for path in Path(by_hand.dataset.root, VERSION).iterdir()) == before
+@pytest.mark.parametrize(("split", "splits"), [("mine", {"mine": ["scene-9001"]}), ("val", {}), ("mini_val", {})])
+def test_split_that_the_devkit_cannot_resolve_says_which_it_can(
+    by_hand: ByHand, tmp_path: Path, split: str, splits: dict[str, list[str]]
+) -> None:
+    """Known to params only, and names that the devkit keeps for tables of other versions."""
+    dataset = replace(by_hand.dataset, val_split=split, splits=splits)
+    with pytest.raises(UserError, match=split) as caught:
+        DevkitScorer(dataset, by_hand.evaluate, tmp_path)
+    assert "dataset.val_split" in caught.value.where
+    assert "byhand_val" in caught.value.remedy
 
 
 @pytest.mark.parametrize(("root", "version"), [("nowhere", VERSION), (None, "v1.0-nothing")])
 def test_wrong_dataset_says_what_to_do(by_hand: ByHand, tmp_path: Path, root: str | None, version: str) -> None:
     dataset = replace(by_hand.dataset, root=root or by_hand.dataset.root, version=version)
     with pytest.raises(UserError, match=r"check dataset\.root"):
-        DevkitScorer(dataset, by_hand.evaluate, [], tmp_path)
+        DevkitScorer(dataset, by_hand.evaluate, tmp_path)
 
 
 def test_unknown_configuration_says_what_to_do(by_hand: ByHand, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="detection_cvpr_2019"):
-        DevkitScorer(by_hand.dataset, replace(by_hand.evaluate, detection_config="cvpr"), [], tmp_path)
+        DevkitScorer(by_hand.dataset, replace(by_hand.evaluate, detection_config="cvpr"), tmp_path)
 
 
 def test_submission_keeps_the_best_500_boxes(by_hand: ByHand) -> None:

@@ -58,7 +58,7 @@ def test_boxes_stay_with_their_frame_and_model(params: Params, index: FrameIndex
     for cell, model in models.items():
         assert list(together[cell]) == ["sample0", "sample1"]
         for position, token in enumerate(together[cell]):
-            frames = loader.load([position], epoch=0, seed=0, augment=False)
+            frames = loader.load([position])
             with torch.inference_mode():
                 outputs = model(frames)
             head = model.head
@@ -78,11 +78,11 @@ class MappedFrames:
 
     loader: FrameLoader
 
-    def load(self, positions: Sequence[int], epoch: int, seed: int, augment: bool) -> FrameBatch:
+    def load(self, positions: Sequence[int]) -> FrameBatch:
         masks = torch.zeros(len(positions), 6, 8, 8)
         for row, position in enumerate(positions):
             masks[row, 2, 2 * position] = 1
-        return replace(self.loader.load(positions, epoch, seed, augment), map_masks=masks)
+        return replace(self.loader.load(positions), map_masks=masks)
 
 
 class Known(nn.Module):

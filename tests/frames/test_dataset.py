@@ -18,7 +18,7 @@ from pipeline.geometry.boxes import BOX_FIELDS
 from pipeline.geometry.grid import BevGrid
 from pipeline.geometry.transforms import inverse
 from pipeline.params import Prepare
-from tests.frames.tiny_dataset import GRID, beacons, dataset_at, frames_params, static_points
+from tests.frames.tiny_dataset import GRID, augmentation_params, beacons, dataset_at, frames_params, static_points
 
 MAP_GRID = BevGrid(32.0, 0.8)
 
@@ -38,14 +38,24 @@ def labels(tiny_root: Path, tiny_index: FrameIndex, tmp_path_factory: pytest.Tem
 
 
 @pytest.fixture(scope="module")
-def loader(tiny_index: FrameIndex, labels: Labels) -> FrameLoader:
-    return FrameLoader(
-        tiny_index, frames_params(), GRID, regions=PointNumbers(), labels=labels, map_grid=MAP_GRID, images=True
-    )
+def loaders(tiny_index: FrameIndex, labels: Labels) -> dict[bool, FrameLoader]:
+    """The fixed form (False) and the random views (True) of everything."""
+    return {
+        augment: FrameLoader(
+            tiny_index, frames_params(), GRID, regions=PointNumbers(), labels=labels, map_grid=MAP_GRID, images=True,
+            augmentation=augmentation_params() if augment else None,
+        )
+        for augment in (False, True)
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def loader(loaders: dict[bool, FrameLoader]) -> FrameLoader:
+    return loaders[True]
 
 
 def test_shapes_and_types(loader: FrameLoader) -> None:
-    batch = loader.load([0, 3, 5], epoch=0, seed=0, augment=True)
+    batch = loader.load([0, 3, 5], epoch=0, seed=0)
     assert batch.tokens == ("scene-a-0", "scene-b-1", "scene-c-1")
     assert batch.offsets.tolist()[-1] == len(batch.points)
     assert batch.points.dtype == torch.float32
@@ -58,7 +68,7 @@ def test_shapes_and_types(loader: FrameLoader) -> None:
 
 
 def test_a_frame_does_not_depend_on_its_batch(loader: FrameLoader) -> None:
-    together, alone = (loader.load(p, epoch=2, seed=1, augment=True) for p in ([0, 3], [3]))
+    together, alone = (loader.load(p, epoch=2, seed=1) for p in ([0, 3], [3]))
     assert torch.equal(together.points[together.offsets[1] :], alone.points)
     assert torch.equal(together.bev_from_lidar[1], alone.bev_from_lidar[0])
     assert together.images is not None
@@ -67,8 +77,10 @@ def test_a_frame_does_not_depend_on_its_batch(loader: FrameLoader) -> None:
 
 
 @pytest.mark.parametrize("augment", [False, True])
-def test_points_and_regions_follow_the_matrix(loader: FrameLoader, tiny_index: FrameIndex, augment: bool) -> None:
-    batch = loader.load([1, 2], epoch=1, seed=0, augment=augment)
+def test_points_and_regions_follow_the_matrix(
+    loaders: dict[bool, FrameLoader], tiny_index: FrameIndex, augment: bool
+) -> None:
+    batch = loaders[augment].load([1, 2], epoch=1)
     assert batch.region_ids is not None
     for b, position in enumerate((1, 2)):
         frame = tiny_index[position]
@@ -87,11 +99,13 @@ def test_points_and_regions_follow_the_matrix(loader: FrameLoader, tiny_index: F
 
 
 def test_without_crop_views_share_their_rows(loader: FrameLoader) -> None:
-    one, two = (loader.load([1, 2], 0, 0, True, view, images=False, crop=False) for view in ("a", "b"))
+    one, two = (loader.load([1, 2], view=view, crop=False) for view in ("a", "b"))
     assert one.region_ids is not None
     assert two.region_ids is not None
     assert torch.equal(one.region_ids, two.region_ids)
-    assert one.images is None
+    assert one.images is not None
+    assert two.images is not None
+    assert torch.equal(one.images, two.images)
     two_from_one = torch.linalg.inv(one.bev_from_lidar.double())
     two_from_one = two.bev_from_lidar.double() @ two_from_one
     matrix = two_from_one[one.frame_of_point]
@@ -101,11 +115,13 @@ def test_without_crop_views_share_their_rows(loader: FrameLoader) -> None:
 
 
 @pytest.mark.parametrize("augment", [False, True])
-def test_augmented_points_lie_on_their_pixels(loader: FrameLoader, tiny_index: FrameIndex, augment: bool) -> None:
+def test_augmented_points_lie_on_their_pixels(
+    loaders: dict[bool, FrameLoader], tiny_index: FrameIndex, augment: bool
+) -> None:
     """Method section 9.1: the picture shows a blob wherever a point projects, under both augmentations."""
     found = 0
     for epoch in range(3):
-        batch = loader.load([1, 2], epoch=epoch, seed=0, augment=augment)
+        batch = loaders[augment].load([1, 2], epoch=epoch)
         assert batch.images is not None
         assert batch.bev_from_image is not None
         for b, position in enumerate((1, 2)):
@@ -131,7 +147,7 @@ def test_boxes_outside_or_without_points_are_dropped(tiny_index: FrameIndex) -> 
             return boxes, np.array([0, 1, 2]), np.array([3, 3, 3]) * (np.array([1, 1, 1]) if token[-1] == "0" else 0)
 
     loader = FrameLoader(tiny_index, frames_params(), GRID, labels=ThreeBoxes())
-    batch = loader.load([0, 1], epoch=0, seed=0, augment=False)
+    batch = loader.load([0, 1])
     assert batch.classes is not None
     assert [c.tolist() for c in batch.classes] == [[0, 1], []]
     assert batch.boxes is not None
@@ -139,7 +155,7 @@ def test_boxes_outside_or_without_points_are_dropped(tiny_index: FrameIndex) -> 
 
 
 def test_boxes_follow_the_points(loader: FrameLoader, tiny_index: FrameIndex, labels: Labels) -> None:
-    batch = loader.load([0], epoch=4, seed=0, augment=True)
+    batch = loader.load([0], epoch=4, seed=0)
     assert batch.boxes is not None
     centre = labels.boxes(tiny_index[0].token)[0][0, :3]
     matrix = batch.bev_from_lidar[0].numpy()
@@ -148,9 +164,8 @@ def test_boxes_follow_the_points(loader: FrameLoader, tiny_index: FrameIndex, la
 
 @pytest.mark.real_data
 def test_frames_without_cameras_sit_beside_frames_with_them(real_index: FrameIndex) -> None:
-    frames = frames_params(train_resize=[0.095, 0.1375], test_resize=0.12)
-    loader = FrameLoader(real_index, frames, GRID, images=True)
-    batch = loader.load([10, 11], epoch=0, seed=0, augment=True)
+    loader = FrameLoader(real_index, frames_params(), GRID, images=True, augmentation=augmentation_params())
+    batch = loader.load([10, 11])
     assert batch.images is not None
     assert batch.camera_present is not None
     assert batch.bev_from_image is not None

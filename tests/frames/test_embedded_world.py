@@ -15,13 +15,14 @@ from pipeline.frames.points import load_points
 from pipeline.geometry.boxes import points_in_box
 from pipeline.geometry.grid import BevGrid
 from pipeline.params import Prepare, Simulate
-from tests.frames.tiny_dataset import GRID, dataset_at, frames_params
+from tests.frames.tiny_dataset import GRID, augmentation_params, dataset_at, frames_params
 
 
 @pytest.fixture(scope="module")
 def prepared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[FrameIndex, Labels]:
     out, labels = tmp_path_factory.mktemp("world-index"), tmp_path_factory.mktemp("world-labels")
-    dataset = dataset_at(world, version="v1.0-embedded")
+    train, val = "embedded_train", "embedded_val"
+    dataset = dataset_at(world, version="v1.0-embedded", pretrain_split=train, train_split=train, val_split=val)
     build_index(dataset, out)
     index = FrameIndex.open(out, world)
     assert build_maps(world, 0.2, index, out)
@@ -35,7 +36,7 @@ def test_every_frame_has_six_cameras_and_its_sweeps(
     index, _ = prepared
     scenes = world_params.train_scenes + world_params.val_scenes
     assert len(index) == scenes * world_params.keyframes_per_scene
-    assert len(index.split("val")) == world_params.val_scenes * world_params.keyframes_per_scene
+    assert len(index.split("embedded_val")) == world_params.val_scenes * world_params.keyframes_per_scene
     frames = [index[position] for position in range(len(index))]
     assert all(len(frame.cameras) == 6 for frame in frames)
     assert max(len(frame.sweeps) for frame in frames) > 0
@@ -81,10 +82,11 @@ def test_devkit_draws_the_same_map(prepared: tuple[FrameIndex, Labels]) -> None:
 
 def test_a_batch_of_everything(prepared: tuple[FrameIndex, Labels]) -> None:
     index, labels = prepared
-    # The small world's images are 160 x 90; the network input keeps its size, so the scale grows.
-    frames = frames_params(train_resize=[1.1, 1.3], test_resize=1.2)
-    loader = FrameLoader(index, frames, GRID, labels=labels, map_grid=BevGrid(32.0, 0.8), images=True)
-    batch = loader.load(index.split("train")[:3], epoch=0, seed=0, augment=True)
+    map_grid, ranges = BevGrid(32.0, 0.8), augmentation_params()
+    loader = FrameLoader(
+        index, frames_params(), GRID, labels=labels, map_grid=map_grid, images=True, augmentation=ranges
+    )
+    batch = loader.load(index.split("embedded_train")[:3])
     assert len(batch.points) > 3000
     assert batch.boxes is not None
     assert sum(map(len, batch.boxes)) > 0

@@ -13,7 +13,7 @@ from pipeline.frames.index import FrameIndex
 from pipeline.frames.map_drawing import build_maps
 from pipeline.frames.maps import MAP_CLASSES, MapRasters
 from pipeline.geometry.grid import BevGrid
-from tests.frames.tiny_dataset import LOCATION, START, frames_params
+from tests.frames.tiny_dataset import LOCATION, START, augmentation_params
 
 GRID = BevGrid(50.0, 0.5)
 
@@ -62,7 +62,7 @@ def test_hole_stays_open(tiny_index: FrameIndex) -> None:
 @pytest.mark.parametrize("epoch", range(4))
 def test_labels_follow_the_augmentation(tiny_index: FrameIndex, epoch: int) -> None:
     frame, rasters = tiny_index[2], MapRasters.open(tiny_index.path)
-    matrix = BevAugmentation.draw(frames_params(), 0, epoch, "t", "a").matrix
+    matrix = BevAugmentation.draw(augmentation_params(), 0, epoch, "t", "a").matrix
     plain = rasters.map_labels(frame, np.eye(4), GRID)
     moved = rasters.map_labels(frame, matrix, GRID)
     back = np.concatenate(

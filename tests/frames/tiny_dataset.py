@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.frames.frame import CAMERA_CHANNELS
 from pipeline.geometry.transforms import inverse, matrix_from_pose, quaternion_from_matrix, rotation_about_z
-from pipeline.params import Dataset, Frames, Grid
+from pipeline.params import Augmentation, Dataset, Frames, Grid
 
 VERSION = "v1.0-tiny"
 SCENES = ("scene-c", "scene-a", "scene-d", "scene-b")  # not sorted on purpose
@@ -35,12 +35,16 @@ def dataset_at(root: Path, **changes: Any) -> Dataset:
 
 
 def frames_params(**changes: Any) -> Frames:
-    values: dict[str, Any] = {
-        "sweeps": 4, "ego_radius": 1.0, "image_height": 64, "image_width": 176, "train_resize": [0.42, 0.55],
-        "test_resize": 0.48, "image_rotation": 5.4, "image_flip": True, "bev_rotation": 45.0, "bev_scale": [0.9, 1.1],
-        "bev_flip": True, "bev_translation": 0.5,
-    }  # fmt: skip
+    values: dict[str, Any] = {"sweeps": 4, "ego_radius": 1.0, "image_height": 64, "image_width": 176, "resize": 1.091}
     return Frames(**(values | changes))
+
+
+def augmentation_params(**changes: Any) -> Augmentation:
+    values: dict[str, Any] = {
+        "resize": [0.955, 1.25], "image_rotation": 5.4, "image_flip": True, "bev_rotation": 45.0,
+        "bev_scale": [0.9, 1.1], "bev_flip": True, "bev_translation": 0.5,
+    }  # fmt: skip
+    return Augmentation(**(values | changes))
 
 
 GRID = Grid(reach=32.0, z_min=-5.0, z_max=3.0, pillar=0.4, stride=2)

@@ -48,14 +48,7 @@ def frames() -> Frames:
         ego_radius=1.0,
         image_height=32,
         image_width=64,
-        train_resize=[0.4, 0.5],
-        test_resize=0.45,
-        image_rotation=0.0,
-        image_flip=False,
-        bev_rotation=0.0,
-        bev_scale=[1.0, 1.0],
-        bev_flip=False,
-        bev_translation=0.0,
+        resize=1.1,
     )
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from tests.reference import objectives as reference
 from torch import Tensor
 
 from pipeline.objectives.prc import plrc, prc, rapc
 from pipeline.objectives.rad import rad, region_weights
+from tests.reference import objectives as reference
 
 
 def unit(rows: int, seed: int, width: int = 8) -> Tensor:
@@ -46,7 +46,9 @@ def test_every_point_its_own_region_is_info_nce() -> None:
     p, q = unit(6, 1), unit(6, 2)
     scaled = p @ q.T / 0.1
     target = torch.arange(6)
-    info_nce = (torch.nn.functional.cross_entropy(scaled, target) + torch.nn.functional.cross_entropy(scaled.T, target)) / 2
+    info_nce = (
+        torch.nn.functional.cross_entropy(scaled, target) + torch.nn.functional.cross_entropy(scaled.T, target)
+    ) / 2
     singletons = torch.arange(6)
     assert plrc(p, q, singletons, temperature=0.1).item() == pytest.approx(info_nce.item(), rel=1e-5)
     assert rapc(p, q, singletons, temperature=0.1).item() == pytest.approx(info_nce.item(), rel=1e-5)

@@ -41,10 +41,13 @@ def train(scratch: Path, die_at: int | None = None, spoil_at: int | None = None)
 
 
 def test_learns(tmp_path: Path) -> None:
-    _, history = train(tmp_path)
+    """Measured on all samples without dropout: a step's own loss is that of four samples, and dropout shakes it."""
+    fresh, inputs, targets = problem()
+    trained, history = train(tmp_path)
     assert len(history.rows) == 40
-    summary = history.summary()
-    assert summary["loss_end"] < summary["loss_start"] / 3
+    with torch.no_grad():
+        before, after = ((net.eval()(inputs) - targets).square().mean() for net in (fresh, trained))
+    assert after < before / 2
 
 
 def test_killed_run_continues_to_the_same_bits(tmp_path: Path) -> None:

@@ -1,0 +1,26 @@
+"""DVC stage: builds one embedded world, a nuScenes data set that a program draws, drives and records."""
+
+import sys
+from pathlib import Path
+
+from pipeline.artifacts.publish import publish
+from pipeline.errors import UserError, user_errors
+from pipeline.params import load_params, load_runtime
+from pipeline.simulation.world import build_world
+
+
+def main(world: str) -> None:
+    """Builds `world`, one of `dataset.simulated`, under data/raw."""
+    params = load_params()
+    if world not in params.dataset.simulated:
+        raise UserError(
+            f"there is no world {world!r}", where="params.yaml: dataset.simulated",
+            remedy=f"name one of {params.dataset.simulated}",
+        )  # fmt: skip
+    with publish(Path("data/raw") / world) as draft:
+        build_world(params.simulate, params.dataset.version, draft, load_runtime())
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main(sys.argv[1])

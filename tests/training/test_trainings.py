@@ -1,0 +1,237 @@
+"""The three trainings end to end on the small world: real frames, real regions, tiny networks, six steps."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline.frames.dataset import FrameLoader
+from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.labels import Labels, build_labels
+from pipeline.frames.map_drawing import build_maps
+from pipeline.frames.points import read_points
+from pipeline.networks.model import BevModel
+from pipeline.params import (
+    CameraNetwork,
+    Dataset,
+    Frames,
+    Grid,
+    Heads,
+    LidarNetwork,
+    Networks,
+    Params,
+    Prepare,
+    Runtime,
+    Schedule,
+    load_params,
+)
+from pipeline.regions.builder import build_regions
+from pipeline.regions.store import RegionStore
+from pipeline.training import distill_camera as distillation
+from pipeline.training.distill_camera import distill_camera
+from pipeline.training.finetune import finetune
+from pipeline.training.history import History
+from pipeline.training.loop import Run
+from pipeline.training.pretrain_lidar import LidarEmbedding, pretrain_lidar
+
+STEPS = 6
+SCHEDULE = Schedule(epochs=None, steps=STEPS, batch=2, lr=0.003, weight_decay=0.01, clip=35.0, warmup=0.4)
+FRAMES = Frames(sweeps=1, ego_radius=1.0, image_height=32, image_width=64, resize=1.091)
+NETWORKS = Networks(
+    grid=Grid(reach=25.6, z_min=-5.0, z_max=3.0, pillar=0.8, stride=2),
+    lidar=LidarNetwork([8], [8, 16], [1, 1], [2, 2], [8, 8]),
+    camera=CameraNetwork(
+        backbone="swin_tiny_patch4_window7_224",
+        backbone_options={"embed_dim": 8, "depths": [1, 1, 1], "num_heads": [1, 2, 2], "window_size": [4, 4]},
+        out_indices=[1, 2], neck_channels=8, context_channels=6, depth_min=1.0, depth_max=30.0, depth_step=2.0,
+    ),
+    heads=Heads(16, 16, 16, map_reach=24.0, map_cell=1.0, max_boxes=50, min_score=0.1, nms_radius_scale=1.0),
+    embedding=16,
+)  # fmt: skip
+Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Small:
+    """Everything that the trainings read, made from the small world."""
+
+    params: Params
+    index: FrameIndex
+    labels: Labels
+    regions: RegionStore
+    runtime: Runtime
+
+    def loader(self, **extra: Any) -> FrameLoader:
+        return FrameLoader(self.index, FRAMES, NETWORKS.grid, **extra)
+
+    def run(self, scratch: Path, schedule: Schedule = SCHEDULE) -> Run:
+        return Run("test", self.index.split("embedded_train"), schedule, 0, scratch)
+
+
+@pytest.fixture(scope="module")
+def small(world: Path, world_runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Small:
+    out = tmp_path_factory.mktemp("small")
+    params = load_params(Path(__file__).parents[2] / "params.yaml")
+    splits = ("embedded_train", "embedded_train", "embedded_val")
+    dataset = Dataset("embedded", str(world), "v1.0-embedded", ["embedded"], *splits, {})
+    for name in ("index", "labels"):
+        (out / name).mkdir()
+    build_index(dataset, out / "index")
+    index = FrameIndex.open(out / "index", world)
+    assert build_maps(world, 0.5, index, out / "index")
+    build_labels(dataset, Prepare(0.5, [1.0]), index, out / "labels")
+    sweeps = [(world / frame.lidar_path, frame.points) for frame in (index[i] for i in range(len(index)))]
+    store = build_regions(
+        params.regions, sweeps, read_points, identity="test", scratch=out / "scratch", runtime=world_runtime
+    )
+    regions = RegionStore.open(store, params.regions)
+    return Small(params, index, Labels.open(out / "labels"), regions, world_runtime)
+
+
+def train_lidar(small: Small, scratch: Path) -> tuple[Weights, History]:
+    own = replace(small.params.pretrain_lidar, rich=64, less=64)
+    loader = small.loader(regions=small.regions, augmentation=own.augmentation)
+    return pretrain_lidar(loader, small.run(scratch), NETWORKS, own, small.runtime)
+
+
+def train_camera(small: Small, teacher: Weights, scratch: Path) -> tuple[Weights, History]:
+    own = replace(small.params.distill_camera, rich=64, less=64)
+    loader = small.loader(regions=small.regions, images=True, augmentation=own.augmentation)
+    return distill_camera(loader, small.run(scratch), teacher, NETWORKS, FRAMES, own, small.runtime)
+
+
+def train_task(
+    small: Small, start: Weights, modality: str, task: str, scratch: Path, schedule: Schedule = SCHEDULE
+) -> tuple[Weights, History, dict[str, int]]:
+    loader = small.loader(
+        labels=small.labels if task == "detection" else None,
+        map_grid=NETWORKS.heads.map_grid if task == "map" else None,
+        images=modality == "LC",
+        augmentation=small.params.finetune.augmentation,
+    )
+    return finetune(loader, small.run(scratch, schedule), start, NETWORKS, FRAMES, modality, task, small.runtime)
+
+
+@pytest.fixture(scope="module")
+def lidar(small: Small, tmp_path_factory: pytest.TempPathFactory) -> tuple[Weights, History]:
+    return train_lidar(small, tmp_path_factory.mktemp("lidar"))
+
+
+@pytest.fixture(scope="module")
+def teachers() -> list[LidarEmbedding]:
+    """The networks that the distillation took its targets from."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def camera(
+    small: Small,
+    lidar: tuple[Weights, History],
+    teachers: list[LidarEmbedding],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Weights, History]:
+    def keep(networks: Networks) -> LidarEmbedding:
+        teachers.append(LidarEmbedding(networks))
+        return teachers[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distillation, "LidarEmbedding", keep)
+        return train_camera(small, lidar[0], tmp_path_factory.mktemp("camera"))
+
+
+@pytest.fixture(scope="module")
+def start(lidar: tuple[Weights, History], camera: tuple[Weights, History]) -> Weights:
+    """What the stage `start` gathers for the arm of both branches."""
+    both = lidar[0] | camera[0]
+    return {name: tensor for name, tensor in both.items() if name.startswith(("lidar.", "camera."))}
+
+
+def prefixes(weights: Weights) -> set[str]:
+    return {name.split(".")[0] for name in weights}
+
+
+def changed(module: nn.Module, weights: Weights) -> list[bool]:
+    return [not torch.equal(parameter, weights[name]) for name, parameter in module.named_parameters()]
+
+
+def test_every_frame_has_regions(small: Small) -> None:
+    assert not small.regions.bad_frames
+    kept = [(small.regions.read(i, small.index[i].points) >= 0).sum() for i in range(len(small.index))]
+    assert min(kept) > 20
+
+
+def test_pretraining_trains_the_lidar_branch(lidar: tuple[Weights, History]) -> None:
+    weights, history = lidar
+    assert prefixes(weights) == {"lidar", "lidar_projector"}
+    assert len(history.rows) == STEPS
+    assert set(history.rows[0]) == {"loss", "plrc", "rapc", "lr", "gradient_norm"}
+    assert all(math.isfinite(value) for row in history.rows for value in row.values())
+    assert min(row["gradient_norm"] for row in history.rows) > 0
+    torch.manual_seed(0)
+    assert all(changed(LidarEmbedding(NETWORKS), weights))
+
+
+def test_pretraining_repeats_to_the_same_bits(small: Small, lidar: tuple[Weights, History], tmp_path: Path) -> None:
+    weights, history = train_lidar(small, tmp_path)
+    assert history.rows == lidar[1].rows
+    assert all(torch.equal(weights[name], tensor) for name, tensor in lidar[0].items())
+
+
+def test_distillation_trains_the_camera_branch(camera: tuple[Weights, History]) -> None:
+    weights, history = camera
+    assert prefixes(weights) == {"camera", "camera_projector"}
+    assert len(history.rows) == STEPS
+    assert all(math.isfinite(row["loss"]) and row["gradient_norm"] > 0 for row in history.rows)
+
+
+def test_teacher_is_frozen(
+    lidar: tuple[Weights, History], camera: tuple[Weights, History], teachers: list[LidarEmbedding]
+) -> None:
+    """Its weights, and the running statistics that a batch in training mode would move."""
+    (teacher,) = teachers
+    assert not teacher.training
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+    assert all(torch.equal(tensor, lidar[0][name]) for name, tensor in teacher.state_dict().items())
+
+
+@pytest.mark.parametrize("task", ["detection", "map"])
+@pytest.mark.parametrize("modality", ["L", "LC"])
+def test_finetuning_takes_the_start_weights(
+    small: Small, start: Weights, modality: str, task: str, tmp_path: Path
+) -> None:
+    branches = {"lidar", "camera"} if modality == "LC" else {"lidar"}
+    own = {name: tensor for name, tensor in start.items() if name.split(".")[0] in branches}
+    weights, history, transferred = train_task(small, own, modality, task, tmp_path)
+    model = BevModel(NETWORKS, FRAMES, modality, task)
+    model.load_state_dict(weights)
+    assert prefixes(weights) == branches | {"fuser", "head"}
+    assert transferred == {
+        "matched": len(own), "missing": len(weights) - len(own), "unexpected": 0, "reshaped": 0
+    }  # fmt: skip
+    assert len(history.rows) == STEPS
+    assert all(math.isfinite(value) for row in history.rows for value in row.values())
+    # All parameters train: none of the branches stays where it started.
+    assert all(not torch.equal(parameter, own[name]) for name, parameter in model.named_parameters() if name in own)
+
+
+def test_start_weights_are_where_the_training_begins(small: Small, start: Weights, tmp_path: Path) -> None:
+    """With a vanishing learning rate the branches end where they began, other than those of a run from scratch."""
+    still = replace(SCHEDULE, steps=2, lr=1e-9, weight_decay=0.0)
+    given, _, _ = train_task(small, start, "LC", "map", tmp_path / "given", still)
+    scratch, _, counts = train_task(small, {}, "LC", "map", tmp_path / "scratch", still)
+    assert counts["matched"] == 0
+    matrices = [name for name in start if start[name].ndim > 1]
+    assert len(matrices) > 20
+    assert all(torch.allclose(given[name], start[name], atol=1e-6) for name in matrices)
+    assert not any(torch.allclose(scratch[name], start[name], atol=1e-6) for name in matrices)
+
+
+def test_a_branch_that_does_not_fit_is_refused(small: Small, start: Weights, tmp_path: Path) -> None:
+    broken = dict(start)
+    del broken[next(name for name in broken if name.startswith("lidar."))]
+    with pytest.raises(ValueError, match=r"lidar\..*missing"):
+        train_task(small, broken, "L", "map", tmp_path)
