@@ -216,7 +216,7 @@ class Networks:
 
 @dataclass(frozen=True)
 class Schedule:
-    """AdamW with one-cycle learning rate and momentum. Exactly one of `epochs` and `steps` is given, the other null."""
+    """AdamW with one-cycle learning rate and momentum; whichever of `epochs` and `steps` is reached first ends it."""
 
     epochs: float | None  # passes over the frames; the paper's way
     steps: int | None  # optimiser steps, whatever the number of frames
@@ -228,9 +228,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         given = [value for value in (self.epochs, self.steps) if value is not None]
-        _require(
-            len(given) == 1 and given[0] > 0, "give exactly one of epochs and steps, above 0, and null for the other"
-        )
+        _require(bool(given) and min(given) > 0, "give epochs, steps or both, above 0")
         _positive(self, "batch", "lr", "clip")
         _require(0 <= self.warmup <= 1, "warmup must lie in [0, 1]")
 
@@ -284,20 +282,25 @@ class Arm:
 
 @dataclass(frozen=True)
 class Finetune:
-    """The matrix arm x task x fraction x seed."""
+    """The matrix arm x task-fraction x seed."""
 
     arms: list[str]
-    tasks: list[str]  # detection, map
-    fractions: list[float]
+    trials: list[str]  # task and label fraction in one word, so that each task has its own fractions: detection-0.1
     seeds: list[int]
     augmentation: Augmentation
-    detection: Schedule
-    map: Schedule
+    schedule: Schedule  # of both tasks
 
     def __post_init__(self) -> None:
-        unknown = set(self.tasks) - {"detection", "map"}
-        _require(not unknown, f"tasks are detection and map, not {', '.join(sorted(unknown))}")
-        _fractions(self.fractions)
+        for trial in self.trials:
+            task, fraction = parse_trial(trial)
+            _require(task in ("detection", "map"), f"tasks are detection and map, not {task}")
+            _fractions([fraction])
+            # Evaluation finds the checkpoint, which the trial names, by task and fraction.
+            _require(trial == f"{task}-{fraction}", f"write {task}-{fraction}, not {trial}")
+
+    def fractions(self, task: str) -> list[float]:
+        """Label fractions of a task, in the order of `trials`; empty where the task is switched off."""
+        return [fraction for name, fraction in map(parse_trial, self.trials) if name == task]
 
 
 @dataclass(frozen=True)
@@ -307,6 +310,7 @@ class Evaluate:
     detection_config: str  # a configuration of the devkit, e.g. detection_cvpr_2019
     max_distance: float  # metres; caps the devkit's class ranges at what the grid can see
     map_thresholds: list[float]
+    batch: int  # frames at a time
 
 
 @dataclass(frozen=True)
@@ -376,9 +380,20 @@ def _positive(group: object, *names: str) -> None:
 
 
 def _range(bounds: list[float], name: str) -> None:
-    _require(
-        len(bounds) == 2 and 0 < bounds[0] <= bounds[1], f"{name} is [lowest, highest], both above 0, not {bounds}"
-    )
+    _require(len(bounds) == 2 and 0 < bounds[0] <= bounds[1], f"{name} is [lowest, highest] above 0, not {bounds}")
+
+
+def parse_trial(trial: str) -> tuple[str, float]:
+    """(task, label fraction) of a trial: "detection-0.1" gives ("detection", 0.1).
+
+    Raises:
+        ValueError: the trial is not of this form.
+    """
+    task, _, fraction = trial.partition("-")
+    try:
+        return task, float(fraction)
+    except ValueError:
+        raise ValueError(f"a trial is <task>-<label fraction>, e.g. detection-0.1, not {trial!r}") from None
 
 
 def _fractions(shares: list[float]) -> None:

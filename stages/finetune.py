@@ -8,16 +8,17 @@ from pipeline.errors import user_errors
 from pipeline.frames.dataset import FrameLoader
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
-from pipeline.params import load_params, load_runtime
+from pipeline.params import load_params, load_runtime, parse_trial
 from pipeline.training.device import device_class
 from pipeline.training.finetune import finetune
 from pipeline.training.loop import Run
 from pipeline.training.publishing import publish_checkpoint, scratch_folder
 
 
-def main(arm: str, task: str, fraction: float, seed: int) -> None:
+def main(arm: str, trial: str, seed: int) -> None:
     params, runtime = load_params(), load_runtime()
-    schedule = params.finetune.map if task == "map" else params.finetune.detection
+    task, fraction = parse_trial(trial)
+    schedule = params.finetune.schedule
     modality = params.arms[arm].modality
     made_with = {
         "arm": arm,
@@ -44,12 +45,12 @@ def main(arm: str, task: str, fraction: float, seed: int) -> None:
         augmentation=params.finetune.augmentation,
     )
     scratch = scratch_folder("finetune", {**made_with, "seed": seed}, inputs)
-    run = Run(f"{arm} {task} {fraction} seed {seed}", [index.position(t) for t in tokens], schedule, seed, scratch)
+    run = Run(f"{arm} {trial} seed {seed}", [index.position(t) for t in tokens], schedule, seed, scratch)
     weights, history, transferred = finetune(
         loader, run, load_weights(start), params.networks, params.frames, modality, task, runtime
     )
     publish_checkpoint(
-        Path("data/checkpoints/finetune", f"{arm}-{task}", f"{fraction}-{seed}"), weights, history, scratch,
+        Path("data/checkpoints/finetune", arm, f"{trial}-{seed}"), weights, history, scratch,
         stage="finetune", params=made_with, inputs=inputs, seed=seed, device=device_class(runtime),
         labelled=tokens, details={"start tensors": transferred},
     )  # fmt: skip
@@ -57,4 +58,4 @@ def main(arm: str, task: str, fraction: float, seed: int) -> None:
 
 if __name__ == "__main__":
     with user_errors():
-        main(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))
+        main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

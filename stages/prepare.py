@@ -16,20 +16,21 @@ def main() -> None:
     params = load_params()
     dataset, root = params.dataset, Path(params.dataset.root)
     tables = root / dataset.version
-    with publish(Path("data/index")) as draft:
-        build_index(dataset, draft)
-        index = FrameIndex.open(draft, root)
-        has_maps = build_maps(root, params.prepare.map_resolution, index, draft)
-        write_card(
-            draft, kind="index", stage="prepare",
-            params={"dataset": dataset, "prepare.map_resolution": params.prepare.map_resolution},
-            inputs=[tables], metrics={"frames": len(index), "maps": has_maps},
-        )  # fmt: skip
-    with publish(Path("data/labels")) as draft:
-        build_labels(dataset, params.prepare, FrameIndex.open(Path("data/index"), root), draft)
+    # Labels are built inside the publishing of the index, so that an error in either leaves both as they were.
+    with publish(Path("data/labels")) as labels:
+        with publish(Path("data/index")) as draft:
+            build_index(dataset, draft)
+            index = FrameIndex.open(draft, root)
+            has_maps = build_maps(root, params.prepare.map_resolution, index, draft)
+            build_labels(dataset, params.prepare, index, labels)
+            write_card(
+                draft, kind="index", stage="prepare",
+                params={"dataset": dataset, "prepare.map_resolution": params.prepare.map_resolution},
+                inputs=[tables], metrics={"frames": len(index), "maps": has_maps},
+            )  # fmt: skip
         # No labelled tokens here: what a model has seen is decided by the fraction it is fine-tuned on.
         write_card(
-            draft, kind="labels", stage="prepare", params={"dataset": dataset, "prepare": params.prepare},
+            labels, kind="labels", stage="prepare", params={"dataset": dataset, "prepare": params.prepare},
             inputs=[Path("data/index"), tables],
         )  # fmt: skip
 

@@ -39,13 +39,13 @@ INTRODUCTION = "Scores on the validation split. Every number is read from data/r
 def main() -> None:
     """Publishes reports/: results.md, index.html, metrics.json and every figure as PNG; prints the tables."""
     params = load_params()
-    arms, tasks = params.finetune.arms, params.finetune.tasks
-    values = read_results(RESULTS, arms, tasks)
-    weak = degenerate_cells(RESULTS, arms, tasks)
+    arms = params.finetune.arms
+    values = read_results(RESULTS, arms)
+    weak = degenerate_cells(RESULTS, arms)
     warnings = [f"{cell} predicts nothing or the same everywhere: its score means nothing" for cell in weak]
     comparison = result_tables(values, params.report.reference_arm)
     brief = result_tables(values, params.report.reference_arm, BRIEF)
-    classes = [table for task in tasks if (table := class_table(values, task))]
+    classes = [table for task in ("detection", "map") if (table := class_table(values, task))]
     losses = [table for table in [loss_table(CHECKPOINTS)] if table]
     with publish(Path("reports")) as draft:
         title, tables = f"CALICO on {params.dataset.name}", comparison + losses + classes
@@ -58,10 +58,7 @@ def main() -> None:
             kind="report",
             stage="report",
             params={"report": params.report, "finetune": params.finetune},
-            inputs=[
-                *(INDEX, LABELS, REGIONS, *pretrained(CHECKPOINTS)),
-                *(RESULTS / f"{arm}-{task}" for arm in arms for task in tasks),
-            ],
+            inputs=[INDEX, LABELS, REGIONS, *pretrained(CHECKPOINTS), *(RESULTS / arm for arm in arms)],
         )
     print_tables(brief + losses, warnings, Console())
 
@@ -70,9 +67,11 @@ def draw_figures(params: Params, out: Path) -> list[Group]:
     """Figures of a few validation frames; the models are those of the largest label fraction and the first seed."""
     index = FrameIndex.open(INDEX, Path(params.dataset.root))
     positions = choose_frames(index, params.dataset.val_split, params.report.figures)
-    cell = name_cell(max(params.finetune.fractions), params.finetune.seeds[0])
+    own = params.finetune
     cells = {
-        task: {arm: RESULTS / f"{arm}-{task}" / cell for arm in params.finetune.arms} for task in params.finetune.tasks
+        task: {arm: RESULTS / arm / name_cell(task, max(fractions), own.seeds[0]) for arm in own.arms}
+        for task in ("detection", "map")
+        if (fractions := own.fractions(task))
     }
     groups = [draw_region_figures(index, positions, RegionStore.open(REGIONS, params.regions), out)]
     if "detection" in cells:

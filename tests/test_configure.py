@@ -46,7 +46,8 @@ def test_every_choice_fills_every_key(dataset: str, scale: str, project: Path) -
     assert params.dataset.name == dataset
     assert params.dataset.root == "/x"
     assert (params.networks.grid.reach > 50) == (scale == "paper")
-    assert set(params.finetune.fractions) <= set(params.prepare.fractions)
+    asked = {fraction for task in ("detection", "map") for fraction in params.finetune.fractions(task)}
+    assert asked and asked <= set(params.prepare.fractions)
     assert set(params.finetune.arms) <= set(params.arms)
     assert params.report.reference_arm in params.finetune.arms
     assert bool(params.dataset.simulated) == (dataset == "embedded")
@@ -76,9 +77,9 @@ def test_values_are_kept_until_their_group_changes(project: Path) -> None:
 def test_configuring_back_gives_the_same_bytes_and_nothing_to_change(project: Path) -> None:
     before = (project / "params.yaml").read_bytes()
     assert configure([], root=project) == []
-    configure(["dataset=nuscenes", "dataset.root=/x", "finetune.fractions=[0.1, 1.0]"], root=project)
-    assert values(project)["finetune"]["fractions"] == [0.1, 1.0]
-    configure(["dataset=embedded", "finetune.fractions=[0.1,1.0]"], root=project)
+    configure(["dataset=nuscenes", "dataset.root=/x", "finetune.trials=[map-0.1, map-1.0]"], root=project)
+    assert values(project)["finetune"]["trials"] == ["map-0.1", "map-1.0"]
+    configure(["dataset=embedded", "finetune.trials=[map-0.1,map-1.0]"], root=project)
     assert yaml.safe_load(before)["dataset"] == values(project)["dataset"]
 
 

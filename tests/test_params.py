@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from pipeline.errors import UserError
-from pipeline.params import Params, Runtime, load_params, load_runtime
+from pipeline.params import Params, Runtime, load_params, load_runtime, parse_trial
 from pipeline.strict_yaml import build_model
 
 ROOT = Path(__file__).parents[1]
@@ -25,13 +25,18 @@ def test_committed_files_load() -> None:
         ("regions.ground", "ransac", "plane_fit or none"),
         ("regions.max_area", 0.1, "min_area is above max_area"),
         ("prepare.fractions", [0.0], "fractions must lie in"),
-        ("finetune.fractions", [1.5], "fractions must lie in"),
-        ("finetune.tasks", ["depth"], "not depth"),
+        ("finetune.trials", ["detection-1.0", "map-1.5"], "fractions must lie in"),
+        ("finetune.trials", ["detection-nan"], "fractions must lie in"),
+        ("finetune.trials", ["depth-0.1"], "not depth"),
+        ("finetune.trials", ["detection"], "a trial is <task>-<label fraction>"),
+        ("finetune.trials", ["detection-1"], "write detection-1.0"),
         ("pretrain_lidar.alpha", 1.5, "alpha must lie in [0, 1]"),
         ("finetune.augmentation.resize", [0.5, 0.4], "lowest, highest"),
         ("distill_camera.augmentation.bev_rotation", -1.0, "must not be negative"),
         ("networks.grid.z_max", -9.0, "z_min must lie below"),
-        ("finetune.map.epochs", 3.0, "exactly one of epochs and steps"),
+        ("pretrain_lidar.schedule.steps", None, "give epochs, steps or both"),
+        ("finetune.schedule.epochs", 0.0, "give epochs, steps or both, above 0"),
+        ("finetune.schedule.steps", -1, "give epochs, steps or both, above 0"),
         ("arms.calico.modality", "C", "modality is L or LC"),
     ],
 )
@@ -47,6 +52,25 @@ def test_impossible_values_are_refused(key: str, value: object, problem: str) ->
         build_model(Params, content, "params.yaml")
     assert problem in caught.value.problem
     assert caught.value.where == f"params.yaml: {'.'.join(groups)}"
+
+
+def test_trial_is_task_and_fraction() -> None:
+    assert parse_trial("detection-0.1") == ("detection", 0.1)
+    assert parse_trial("map-1.0") == ("map", 1.0)
+
+
+@pytest.mark.parametrize("trial", ["detection", "detection-", "0.1", "detection-0.1-0", "detection-few", ""])
+def test_other_forms_are_no_trial(trial: str) -> None:
+    with pytest.raises(ValueError, match="a trial is <task>-<label fraction>, e.g. detection-0.1, not"):
+        parse_trial(trial)
+
+
+def test_fractions_of_a_task_keep_their_order() -> None:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["finetune"]["trials"] = ["detection-1.0", "detection-0.1"]
+    finetune = build_model(Params, content, "params.yaml").finetune
+    assert finetune.fractions("detection") == [1.0, 0.1]
+    assert finetune.fractions("map") == []
 
 
 @pytest.mark.parametrize(("key", "value"), [("device", "tpu"), ("workers", 0), ("threads", -1)])

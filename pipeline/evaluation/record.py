@@ -1,4 +1,4 @@
-"""metrics.json: the numbers of every cell of one arm and task."""
+"""metrics.json: the numbers of every cell of one arm."""
 
 import json
 import math
@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pipeline.artifacts.card import dump_json
 from pipeline.artifacts.publish import write_file
 from pipeline.errors import UserError
+from pipeline.params import parse_trial
 
 METRICS = "metrics.json"
 SUBMISSION = "submission.json"  # of a detection cell, in the devkit's format
@@ -18,7 +19,7 @@ Item = TypeVar("Item")
 
 
 def write_metrics(folder: Path, cells: dict[str, dict[str, Any]]) -> None:
-    """Writes {"<fraction>-<seed>": metrics} to `folder`: sorted keys, six significant digits, NaN as null."""
+    """Writes {"<task>-<fraction>-<seed>": metrics} to `folder`: sorted keys, six significant digits, NaN as null."""
     write_file(folder / METRICS, dump_json(six_digits(cells)))
 
 
@@ -42,15 +43,15 @@ def read_metrics(folder: Path) -> dict[str, dict[str, Any]]:
     return cells
 
 
-def name_cell(fraction: float, seed: int) -> str:
-    """The name of a fraction and seed, e.g. 0.1-0; also the end of the fine-tuned checkpoint's name."""
-    return f"{fraction}-{seed}"
+def name_cell(task: str, fraction: float, seed: int) -> str:
+    """The name of a task, fraction and seed, e.g. detection-0.1-0; also the name of the fine-tuned checkpoint."""
+    return f"{task}-{fraction}-{seed}"
 
 
-def parse_cell(name: str) -> tuple[float, int]:
-    """(fraction, seed) of a name that `name_cell` made."""
-    fraction, _, seed = name.rpartition("-")
-    return float(fraction), int(seed)
+def parse_cell(name: str) -> tuple[str, float, int]:
+    """(task, fraction, seed) of a name that `name_cell` made."""
+    trial, _, seed = name.rpartition("-")
+    return *parse_trial(trial), int(seed)
 
 
 def six_digits(value: Any) -> Any:

@@ -27,7 +27,8 @@ class MapRasters:
             raise UserError(
                 "this dataset has no map rasters",
                 where=str(index_path / MAPS),
-                remedy="take `map` out of finetune.tasks, or add the map expansion to <root>/maps and run `dvc repro`",
+                remedy="take the map trials out of finetune.trials, or add the map expansion to <root>/maps; "
+                "then run `dvc repro`",
             )
         import zarr  # a quarter of a second that only the map task has to pay
 

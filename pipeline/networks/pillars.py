@@ -72,6 +72,11 @@ class PillarEncoder(nn.Module):
         if not channels:
             raise ValueError("a pillar encoder needs at least one layer")
         self.grid, self.z_min, self.z_max = grid, z_min, z_max
+        # Every feature of the order of one: raw metres would drown the offsets, a hundred times smaller, for hundreds
+        # of steps. Intensity and time lag are fractions already; a lag spans some tenths of a second.
+        half = grid.cell / 2
+        place, offset = [1 / grid.reach] * 2 + [2 / (z_max - z_min)], [1 / half] * 2
+        self._scale = [*place, 2.0, 4.0, *offset, 2.0, *offset]
         last = len(channels) - 1
         self.layers = nn.ModuleList(
             PointLayer(inputs, outputs if i == last else outputs // 2)
@@ -124,4 +129,5 @@ class PillarEncoder(nn.Module):
         position = torch.stack([cells % size, torch.div(cells, size, rounding_mode="floor") % size], 1)
         centre = (position + 0.5) * self.grid.cell - self.grid.reach
         reference = torch.cat([mean, centre], 1).index_select(0, pillars)
-        return torch.cat([points, points[:, [0, 1, 2, 0, 1]] - reference], 1), pillars, cells
+        features = torch.cat([points, points[:, [0, 1, 2, 0, 1]] - reference], 1)
+        return features * features.new_tensor(self._scale), pillars, cells

@@ -40,13 +40,12 @@ class Table:
     rows: list[list[str]]
 
 
-def read_results(results: Path, arms: Sequence[str], tasks: Sequence[str]) -> pd.DataFrame:
+def read_results(results: Path, arms: Sequence[str]) -> pd.DataFrame:
     """Every number of every cell, one a row.
 
     Args:
-        results: folder that holds one folder `<arm>-<task>` per arm and task.
+        results: folder that holds one folder per arm.
         arms: rows of the tables, in their order.
-        tasks: detection, map.
 
     Returns:
         Columns task, metric, arm, fraction, seed, value; metrics of single classes are named `AP/<class>` and
@@ -56,25 +55,23 @@ def read_results(results: Path, arms: Sequence[str], tasks: Sequence[str]) -> pd
         UserError: a folder or its metrics are missing or broken.
     """
     rows: list[tuple[str, str, str, float, int, float]] = []
-    for task in tasks:
-        for arm in arms:
-            for cell, metrics in read_metrics(results / f"{arm}-{task}").items():
-                fraction, seed = parse_cell(cell)
-                values = {name: metrics.get(name) for name in HEADLINES[task]}
-                present = metrics.get("present", [])
-                values |= {f"AP/{name}": value for name, value in metrics.get("AP", {}).items() if name in present}
-                values |= {f"iou_best/{name}": value for name, value in metrics.get("iou_best", {}).items()}
-                rows += [(task, name, arm, fraction, seed, v) for name, v in values.items() if v is not None]
+    for arm in arms:
+        for cell, metrics in read_metrics(results / arm).items():
+            task, fraction, seed = parse_cell(cell)
+            values = {name: metrics.get(name) for name in HEADLINES[task]}
+            present = metrics.get("present", [])
+            values |= {f"AP/{name}": value for name, value in metrics.get("AP", {}).items() if name in present}
+            values |= {f"iou_best/{name}": value for name, value in metrics.get("iou_best", {}).items()}
+            rows += [(task, name, arm, fraction, seed, v) for name, v in values.items() if v is not None]
     return pd.DataFrame(rows, columns=[*KEYS, "seed", "value"])
 
 
-def degenerate_cells(results: Path, arms: Sequence[str], tasks: Sequence[str]) -> list[str]:
-    """Cells whose predictions are empty or constant, as `<arm>-<task> <fraction>-<seed>`."""
+def degenerate_cells(results: Path, arms: Sequence[str]) -> list[str]:
+    """Cells whose predictions are empty or constant, as `<arm> <task>-<fraction>-<seed>`."""
     return [
-        f"{arm}-{task} {cell}"
-        for task in tasks
+        f"{arm} {cell}"
         for arm in arms
-        for cell, metrics in read_metrics(results / f"{arm}-{task}").items()
+        for cell, metrics in read_metrics(results / arm).items()
         if metrics.get("degenerate")
     ]
 

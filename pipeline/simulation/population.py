@@ -90,6 +90,8 @@ def fill(location: Location, ego: Track, times: NDArray[np.float64], rng: Rng, c
     _site(filler, lanes, bool(complete or rng.random() < 0.75))
     for name, share in (("bus", 0.9), ("trailer", 0.9), ("truck", 1.2)):
         filler.repeat(max(int(rng.poisson(share)), int(complete)), partial(_roadside, filler, lanes, name, 25.0))
+        if complete and all(actor.name != name for actor in filler.actors):  # no kerb that close was free
+            filler.repeat(1, partial(_roadside, filler, lanes, name, 45.0))
     filler.repeat(int(rng.integers(4, 9)), lambda: _drive(filler, lanes))
     filler.repeat(int(rng.integers(0, 4)), lambda: _queue(filler, lanes))
     filler.repeat(int(rng.integers(5, 11)), lambda: _roadside(filler, lanes, _draw(_PARKED, rng), 45.0))

@@ -61,13 +61,15 @@ def distill_camera(
     teacher.eval().requires_grad_(False)
     student = CameraEmbedding(networks, frames).to(device)
 
-    def losses(step: Step) -> dict[str, Tensor]:
-        batch = loader.load(step.positions, step.epoch, run.seed).to(device)
+    def load(step: Step) -> FrameBatch:
+        return loader.load(step.positions, step.epoch, run.seed).to(device)
+
+    def losses(step: Step, batch: FrameBatch) -> dict[str, Tensor]:
         inside = in_reach(batch, networks.grid.reach)
         drawn = draw_contrast_points(batch, inside, rich=params.rich, less=params.less, seed=run.seed, step=step.number)
         with torch.no_grad():
             target = teacher(batch, drawn)
         return {"loss": rad(student(batch, drawn), target, drawn.region, drawn.frame, temperature=params.temperature)}
 
-    history = fit(student, losses, run, runtime)
+    history = fit(student, load, losses, run, runtime)
     return student.state_dict(), history

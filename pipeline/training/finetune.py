@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from pipeline.frames.batch import FrameBatch
 from pipeline.frames.dataset import FrameLoader
 from pipeline.networks.heads.map import MapHead
 from pipeline.networks.model import BevModel
@@ -43,8 +44,10 @@ def finetune(
     transfer = model.load_start(start_weights)
     model.to(device)
 
-    def losses(step: Step) -> dict[str, Tensor]:
-        batch = loader.load(step.positions, step.epoch, run.seed).to(device)
+    def load(step: Step) -> FrameBatch:
+        return loader.load(step.positions, step.epoch, run.seed).to(device)
+
+    def losses(_: Step, batch: FrameBatch) -> dict[str, Tensor]:
         outputs = model(batch)
         if isinstance(model.head, MapHead):
             assert isinstance(outputs, Tensor)
@@ -55,5 +58,5 @@ def finetune(
         assert batch.classes is not None
         return detection_loss(outputs, model.head.targets(batch.boxes, batch.classes))
 
-    history = fit(model, losses, run, runtime)
+    history = fit(model, load, losses, run, runtime)
     return model.state_dict(), history, transfer.counts()

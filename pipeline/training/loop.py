@@ -1,10 +1,12 @@
 """The one training loop: read it top to bottom."""
 
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,8 @@ from pipeline.frames.order import batches
 from pipeline.params import Runtime, Schedule
 from pipeline.training.history import History
 from pipeline.training.schedule import build_optimizer, total_steps
+
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,18 @@ class NonFiniteLossError(ArithmeticError):
     """A loss term or the gradient is NaN or infinite; raised before the optimiser could spoil the weights."""
 
 
-def fit(module: nn.Module, losses: Callable[[Step], dict[str, Tensor]], run: Run, runtime: Runtime) -> History:
+def fit(
+    module: nn.Module,
+    load: Callable[[Step], Batch],
+    losses: Callable[[Step, Batch], dict[str, Tensor]],
+    run: Run,
+    runtime: Runtime,
+) -> History:
     """Trains `module` in place; continues after a kill from the state in `run.scratch`.
 
     Args:
         module: holds every parameter to train; frozen ones have `requires_grad` off.
+        load: gives the batch of a step; runs one step ahead in a thread, so it must not draw from global random state.
         losses: the forward pass of one step; a dictionary of scalars whose `loss` is minimised.
         run: the run.
         runtime: threads, and seconds between two saves of the resume state.
@@ -73,10 +84,8 @@ def fit(module: nn.Module, losses: Callable[[Step], dict[str, Tensor]], run: Run
     last_save = time.monotonic()
     with progress_bar() as bar:
         task = bar.add_task(run.title, total=steps, completed=done)
-        for number, (epoch, positions) in enumerate(
-            batches(run.positions, run.schedule.batch, steps, run.seed, start=done), start=done
-        ):
-            terms = losses(Step(number, epoch, positions))
+        for step, batch in _ahead(_steps(run, steps, done), load):
+            terms = losses(step, batch)
             optimizer.zero_grad(set_to_none=True)
             terms["loss"].backward()
             norm = nn.utils.clip_grad_norm_((p for p in module.parameters() if p.requires_grad), run.schedule.clip)
@@ -84,7 +93,9 @@ def fit(module: nn.Module, losses: Callable[[Step], dict[str, Tensor]], run: Run
             row |= {"lr": float(cycle.get_last_lr()[0]), "gradient_norm": float(norm)}
             for name, value in row.items():
                 if not torch.isfinite(torch.tensor(value)):
-                    raise NonFiniteLossError(f"{run.title}: {name} is {value} at step {number}, frames {positions}")
+                    raise NonFiniteLossError(
+                        f"{run.title}: {name} is {value} at step {step.number}, frames {step.positions}"
+                    )
             optimizer.step()
             cycle.step()
             history.rows.append(row)
@@ -93,6 +104,22 @@ def fit(module: nn.Module, losses: Callable[[Step], dict[str, Tensor]], run: Run
                 state.save(history)
                 last_save = time.monotonic()
     return history
+
+
+def _steps(run: Run, steps: int, start: int) -> Iterator[Step]:
+    drawn = batches(run.positions, run.schedule.batch, steps, run.seed, start)
+    return (Step(number, epoch, positions) for number, (epoch, positions) in enumerate(drawn, start))
+
+
+def _ahead(steps: Iterator[Step], load: Callable[[Step], Batch]) -> Iterator[tuple[Step, Batch]]:
+    """Each step with its batch; the next batch loads while this one trains."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting = [(step, thread.submit(load, step)) for step in itertools.islice(steps, 1)]
+        while waiting:
+            step, batch = waiting.pop()
+            loaded = batch.result()
+            waiting = [(following, thread.submit(load, following)) for following in itertools.islice(steps, 1)]
+            yield step, loaded
 
 
 class ResumeState:

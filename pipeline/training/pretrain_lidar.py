@@ -47,11 +47,15 @@ def pretrain_lidar(
     device = place(runtime, run.seed)
     network = LidarEmbedding(networks).to(device)
 
-    def losses(step: Step) -> dict[str, Tensor]:
+    def load(step: Step) -> tuple[FrameBatch, FrameBatch]:
         # Uncropped, so that row i is the same point in both views.
         one, two = (
             loader.load(step.positions, step.epoch, run.seed, view, crop=False).to(device) for view in ("one", "two")
         )
+        return one, two
+
+    def losses(step: Step, views: tuple[FrameBatch, FrameBatch]) -> dict[str, Tensor]:
+        one, two = views
         drawn = draw_contrast_points(
             one, in_reach(one, networks.grid.reach) & in_reach(two, networks.grid.reach),
             rich=params.rich, less=params.less, seed=run.seed, step=step.number,
@@ -60,7 +64,7 @@ def pretrain_lidar(
             network(one, drawn), network(two, drawn), drawn.region, temperature=params.temperature, alpha=params.alpha
         )
 
-    history = fit(network, losses, run, runtime)
+    history = fit(network, load, losses, run, runtime)
     return network.state_dict(), history
 
 

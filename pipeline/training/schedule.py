@@ -13,11 +13,10 @@ HIGH_MOMENTUM, LOW_MOMENTUM = 0.95, 0.85
 
 
 def total_steps(schedule: Schedule, frames: int) -> int:
-    """Optimiser steps of a schedule over `frames` training frames: its `steps`, or its `epochs` in batches."""
-    if schedule.steps is not None:
-        return schedule.steps
-    assert schedule.epochs is not None  # Schedule holds exactly one of the two
-    return ceil(schedule.epochs * frames / schedule.batch)
+    """Optimiser steps of a schedule over `frames` training frames: its `steps` or its `epochs`, what ends first."""
+    by_epochs = [] if schedule.epochs is None else [ceil(schedule.epochs * frames / schedule.batch)]
+    by_steps = [] if schedule.steps is None else [schedule.steps]
+    return min(by_epochs + by_steps)
 
 
 def build_optimizer(module: nn.Module, schedule: Schedule, steps: int) -> tuple[AdamW, OneCycleLR]:
@@ -30,7 +29,7 @@ def build_optimizer(module: nn.Module, schedule: Schedule, steps: int) -> tuple[
         {"params": [p for p in trainable if p.ndim > 1], "weight_decay": schedule.weight_decay},
         {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    optimizer = AdamW(groups, lr=schedule.lr, betas=(HIGH_MOMENTUM, 0.99))
+    optimizer = AdamW(groups, lr=schedule.lr, betas=(HIGH_MOMENTUM, 0.99), fused=True)
     cycle = OneCycleLR(
         optimizer,
         max_lr=schedule.lr,

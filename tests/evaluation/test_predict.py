@@ -47,7 +47,7 @@ def models(params: Params) -> dict[str, BevModel]:
     made = {}
     for seed in (0, 1):
         torch.manual_seed(seed)
-        made[f"1.0-{seed}"] = BevModel(params.networks, params.frames, "L", "detection").eval()
+        made[f"detection-1.0-{seed}"] = BevModel(params.networks, params.frames, "L", "detection").eval()
     return made
 
 
@@ -120,7 +120,7 @@ def test_loader_without_maps_is_refused(params: Params, index: FrameIndex) -> No
 
 
 def test_checkpoint_round_trip_and_its_errors(params: Params, models: dict[str, BevModel], tmp_path: Path) -> None:
-    model = models["1.0-0"]
+    model = models["detection-1.0-0"]
     save_weights(tmp_path, model.state_dict())
     opened = open_model(tmp_path, params.networks, params.frames, "L", "detection", CPU)
     assert not opened.training

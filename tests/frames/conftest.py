@@ -35,10 +35,9 @@ def tiny_index(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Fra
 
 @pytest.fixture(scope="session")
 def real_dataset() -> Dataset:
-    default = Path(__file__).parents[2].parent / "shared" / "data"
-    root = Path(os.environ.get("CALICO_REAL_DATA", default)) / "nuscenes"
+    root = Path(os.environ.get("CALICO_REAL_DATA", Path(__file__).parents[3] / "shared" / "data" / "nuscenes"))
     if not root.is_dir():
-        pytest.skip(f"no recorded data at {root}; set CALICO_REAL_DATA to a folder that holds nuscenes/")
+        pytest.skip(f"no recorded data at {root}; set CALICO_REAL_DATA to a nuScenes root")
     scenes = ["scene-0006", "scene-0061", "scene-0103"]
     return dataset_at(
         root, version="v1.0-mini", pretrain_split="all", splits={"all": scenes, "train": scenes[:2], "val": scenes[2:]}

@@ -86,7 +86,7 @@ def test_outside_the_map_is_false(tiny_index: FrameIndex) -> None:
 def test_no_map_expansion(tmp_path: Path, tiny_index: FrameIndex, capsys: pytest.CaptureFixture[str]) -> None:
     assert not build_maps(tmp_path, 0.2, tiny_index, tmp_path)
     assert "map task is switched off" in capsys.readouterr().out
-    with pytest.raises(UserError, match=r"finetune\.tasks"):
+    with pytest.raises(UserError, match=r"finetune\.trials"):
         MapRasters.open(tmp_path)
 
 

@@ -26,7 +26,9 @@ def pillar_features(points: Array, grid: BevGrid, z_min: float, z_max: float) ->
     for (row, column), rows in members.items():
         own = np.stack(rows)
         centre = grid.centres()[row, column]
-        features[row, column] = np.concatenate([own, own[:, :3] - own[:, :3].mean(0), own[:, :2] - centre], 1)
+        raw = np.concatenate([own, own[:, :3] - own[:, :3].mean(0), own[:, :2] - centre], 1)
+        reach, half = grid.reach, grid.cell / 2
+        features[row, column] = raw / [reach, reach, (z_max - z_min) / 2, 0.5, 0.25, half, half, 0.5, half, half]
     return features
 
 

@@ -19,7 +19,7 @@ from pipeline.regions.store import RegionStore
 from tests.reference.regions import fit_ground, paper_regions
 
 PAPER = paper_regions()
-ROOT = Path(os.environ.get("CALICO_REAL_DATA", Path(__file__).parents[2] / "../shared/data/nuscenes"))
+ROOT = Path(os.environ.get("CALICO_REAL_DATA", Path(__file__).parents[3] / "shared" / "data" / "nuscenes"))
 LABELLED_GROUND = (11, 12, 13, 14)  # drivable, other flat, sidewalk, terrain of the 16 lidarseg classes; 0 is ignored
 
 pytestmark = [

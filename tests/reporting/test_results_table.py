@@ -37,21 +37,19 @@ def detection(score: float, **more: Any) -> dict[str, Any]:
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     cells = {
-        "scratch-L-detection": {"0.1-0": 0.10, "0.1-1": 0.30, "1.0-0": 0.50},
-        "calico-detection": {"0.1-0": 0.15, "0.1-1": 0.32, "1.0-0": 0.40, "1.0-1": 0.9},
+        "scratch-L": {"0.1-0": 0.10, "0.1-1": 0.30, "1.0-0": 0.50},
+        "calico": {"0.1-0": 0.15, "0.1-1": 0.32, "1.0-0": 0.40, "1.0-1": 0.9},
     }
-    for folder, scores in cells.items():
-        (tmp_path / folder).mkdir()
-        write_metrics(tmp_path / folder, {cell: detection(score) for cell, score in scores.items()})
     for arm, score in (("scratch-L", 0.3), ("calico", 0.4)):
-        (tmp_path / f"{arm}-map").mkdir()
-        metrics = {
+        (tmp_path / arm).mkdir()
+        maps = {
             "mIoU_best": score,
             "mIoU_at_half": None,
             "iou_best": {"walkway": score},
             "degenerate": arm == "calico",
         }
-        write_metrics(tmp_path / f"{arm}-map", {"0.1-0": metrics})
+        detections = {f"detection-{cell}": detection(score) for cell, score in cells[arm].items()}
+        write_metrics(tmp_path / arm, detections | {"map-0.1-0": maps})
     return tmp_path
 
 
@@ -62,7 +60,7 @@ def pick(table: pd.DataFrame, arm: str, fraction: float, metric: str = "mAP_pres
 
 
 def test_mean_and_sample_deviation(results: Path) -> None:
-    summary = summarise(read_results(results, ["scratch-L", "calico"], ["detection"]))
+    summary = summarise(read_results(results, ["scratch-L", "calico"]))
     row = pick(summary, "scratch-L", 0.1)
     assert (row["mean"], row["n"]) == (pytest.approx(0.2), 2)
     assert row["deviation"] == pytest.approx(0.2 / sqrt(2))  # of .1 and .3 with n - 1
@@ -70,7 +68,7 @@ def test_mean_and_sample_deviation(results: Path) -> None:
 
 
 def test_differences_are_paired_by_seed(results: Path) -> None:
-    values = read_results(results, ["scratch-L", "calico"], ["detection"])
+    values = read_results(results, ["scratch-L", "calico"])
     difference = summarise(paired_differences(values, "scratch-L"))
     low = pick(difference, "calico", 0.1)
     assert low["mean"] == pytest.approx((0.05 + 0.02) / 2)
@@ -81,7 +79,7 @@ def test_differences_are_paired_by_seed(results: Path) -> None:
 
 
 def test_tables_show_sign_deviation_and_count(results: Path) -> None:
-    tables = result_tables(read_results(results, ["scratch-L", "calico"], ["detection", "map"]), "scratch-L")
+    tables = result_tables(read_results(results, ["scratch-L", "calico"]), "scratch-L")
     titles = [table.title for table in tables]
     assert titles[:2] == [
         "detection: mAP over the classes present in validation", "detection: mAP_present against scratch-L"
@@ -95,7 +93,7 @@ def test_tables_show_sign_deviation_and_count(results: Path) -> None:
 
 
 def test_class_table_leaves_out_absent_classes(results: Path) -> None:
-    values = read_results(results, ["scratch-L", "calico"], ["detection", "map"])
+    values = read_results(results, ["scratch-L", "calico"])
     table = class_table(values, "detection")
     assert table is not None
     assert table.header == ["arm", "labels", "car"]
@@ -109,10 +107,10 @@ def test_class_table_leaves_out_absent_classes(results: Path) -> None:
 
 def test_headline_means_and_warnings(results: Path) -> None:
     arms = ["scratch-L", "calico"]
-    means = headline_means(read_results(results, arms, ["detection", "map"]))
+    means = headline_means(read_results(results, arms))
     assert means["detection"]["mAP_present"]["scratch-L"] == pytest.approx({"0.1": 0.2, "1.0": 0.5})
     assert "AP/car" not in means["detection"]
-    assert degenerate_cells(results, arms, ["detection", "map"]) == ["calico-map 0.1-0"]
+    assert degenerate_cells(results, arms) == ["calico map-0.1-0"]
 
 
 def test_losses_come_from_the_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,24 +130,25 @@ def test_losses_come_from_the_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_missing_or_broken_results_say_what_to_do(results: Path) -> None:
     with pytest.raises(UserError, match="dvc repro"):
-        read_results(results, ["prc-L"], ["detection"])
-    for content in ("{", "[]", '{"0.1-0": 3}', '{"oops": {}}'):
-        (results / "calico-map" / METRICS).write_text(content)
+        read_results(results, ["prc-L"])
+    for content in ("{", "[]", '{"map-0.1-0": 3}', '{"0.1-0": {}}', '{"map-0.1": {}}', '{"oops": {}}'):
+        (results / "calico" / METRICS).write_text(content)
         with pytest.raises(UserError, match="dvc repro"):
-            read_results(results, ["calico"], ["map"])
+            read_results(results, ["calico"])
 
 
 def test_metrics_file_is_canonical(tmp_path: Path) -> None:
-    write_metrics(tmp_path, {"1.0-0": {"b": 1 / 3, "a": float("nan")}, "0.1-0": {"c": [2 / 3, 7], "d": True}})
+    high, low = "map-1.0-0", "map-0.1-0"
+    write_metrics(tmp_path, {high: {"b": 1 / 3, "a": float("nan")}, low: {"c": [2 / 3, 7], "d": True}})
     text = (tmp_path / METRICS).read_text()
-    assert json.loads(text) == {"0.1-0": {"c": [0.666667, 7], "d": True}, "1.0-0": {"a": None, "b": 0.333333}}
-    assert text.index("0.1-0") < text.index("1.0-0")
-    assert read_metrics(tmp_path)["1.0-0"]["b"] == 0.333333
+    assert json.loads(text) == {low: {"c": [0.666667, 7], "d": True}, high: {"a": None, "b": 0.333333}}
+    assert text.index(low) < text.index(high)
+    assert read_metrics(tmp_path)[high]["b"] == 0.333333
 
 
 def test_cell_names_and_spread() -> None:
-    assert parse_cell(name_cell(0.1, 12)) == (0.1, 12)
-    assert name_cell(1.0, 0) == "1.0-0"
+    assert parse_cell(name_cell("map", 0.1, 12)) == ("map", 0.1, 12)
+    assert name_cell("detection", 1.0, 0) == "detection-1.0-0"
     assert spread(range(10), 3) == [0, 3, 6]
     assert spread([5, 6], 8) == [5, 6]
     assert spread([], 3) == []

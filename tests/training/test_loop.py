@@ -1,5 +1,8 @@
 """The training loop on a small regression: it learns, stops on NaN, and continues after a kill to the same bits."""
 
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline.frames.order import batches
 from pipeline.params import Runtime, Schedule
 from pipeline.training.history import History
 from pipeline.training.loop import NonFiniteLossError, Run, Step, fit
@@ -27,23 +31,43 @@ def problem(seed: int = 0) -> tuple[nn.Module, Tensor, Tensor]:
     return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 1)), inputs, inputs[:, :1] * 2 + 1
 
 
-def train(scratch: Path, die_at: int | None = None, spoil_at: int | None = None) -> tuple[nn.Module, History]:
+def train(
+    scratch: Path,
+    die_at: int | None = None,
+    spoil_at: int | None = None,
+    unreadable: int | None = None,
+    slow: Callable[[int], float] = lambda number: 0.0,
+) -> tuple[nn.Module, History, list[int]]:
+    """Also returns the numbers of the steps whose batches were loaded, in the order of loading."""
     network, inputs, targets = problem()
+    loaded: list[int] = []
 
-    def losses(step: Step) -> dict[str, Tensor]:
+    def load(step: Step) -> tuple[Tensor, Tensor]:
+        loaded.append(step.number)
+        if step.number == unreadable:
+            raise OSError(f"no file for step {step.number}")
+        time.sleep(slow(step.number))
+        return inputs[step.positions], targets[step.positions]
+
+    def losses(step: Step, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         if step.number == die_at:
             raise Killed
-        loss = (network(inputs[step.positions]) - targets[step.positions]).square().mean()
+        loss = (network(batch[0]) - batch[1]).square().mean()
         return {"loss": loss * float("nan") if step.number == spoil_at else loss}
 
     run = Run("test", range(32), SCHEDULE, 3, scratch)
-    return network, fit(network, losses, run, RUNTIME)
+    return network, fit(network, load, losses, run, RUNTIME), loaded
+
+
+def assert_same_weights(one: nn.Module, two: nn.Module) -> None:
+    for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_learns(tmp_path: Path) -> None:
     """Measured on all samples without dropout: a step's own loss is that of four samples, and dropout shakes it."""
     fresh, inputs, targets = problem()
-    trained, history = train(tmp_path)
+    trained, history, _ = train(tmp_path)
     assert len(history.rows) == 40
     with torch.no_grad():
         before, after = ((net.eval()(inputs) - targets).square().mean() for net in (fresh, trained))
@@ -51,13 +75,13 @@ def test_learns(tmp_path: Path) -> None:
 
 
 def test_killed_run_continues_to_the_same_bits(tmp_path: Path) -> None:
-    straight, whole = train(tmp_path / "straight")
+    straight, whole, _ = train(tmp_path / "straight")
     with pytest.raises(Killed):
         train(tmp_path / "killed", die_at=23)
-    resumed, history = train(tmp_path / "killed")
+    resumed, history, loaded = train(tmp_path / "killed")
     assert history.rows == whole.rows
-    for a, b in zip(straight.state_dict().values(), resumed.state_dict().values(), strict=True):
-        assert torch.equal(a, b)
+    assert loaded == list(range(23, 40))  # the batch that the killed run had loaded ahead comes again
+    assert_same_weights(straight, resumed)
 
 
 def test_another_seed_of_dropout_would_show(tmp_path: Path) -> None:
@@ -67,8 +91,8 @@ def test_another_seed_of_dropout_would_show(tmp_path: Path) -> None:
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     state["random"] = torch.Generator().manual_seed(99).get_state()
     torch.save(state, tmp_path / "state.pt")
-    resumed, _ = train(tmp_path)
-    straight, _ = train(tmp_path / "straight")
+    resumed, *_ = train(tmp_path)
+    straight, *_ = train(tmp_path / "straight")
     assert not torch.equal(straight.state_dict()["0.weight"], resumed.state_dict()["0.weight"])
 
 
@@ -78,10 +102,75 @@ def test_non_finite_loss_stops_before_the_step(tmp_path: Path) -> None:
     assert len(torch.load(tmp_path / "state.pt", weights_only=True)["rows"]) == 7
 
 
+def test_batches_come_one_step_ahead_in_their_order(tmp_path: Path) -> None:
+    """The load of a step has begun before the step before it ends, and none begins earlier; each step gets its own."""
+    network, inputs, targets = problem()
+    begun = [threading.Event() for _ in range(40)]
+    loads: list[Step] = []
+    trained: list[Step] = []
+
+    def load(step: Step) -> Step:
+        assert threading.current_thread() is not threading.main_thread()
+        loads.append(step)
+        begun[step.number].set()
+        return step
+
+    def losses(step: Step, batch: Step) -> dict[str, Tensor]:
+        assert batch is step
+        trained.append(step)
+        if step.number + 1 < 40:
+            assert begun[step.number + 1].wait(10)
+        assert len(loads) == min(step.number + 2, 40)
+        return {"loss": (network(inputs[step.positions]) - targets[step.positions]).square().mean()}
+
+    fit(network, load, losses, Run("test", range(32), SCHEDULE, 3, tmp_path), RUNTIME)
+    assert [step.number for step in trained] == list(range(40))
+    assert loads == trained
+    drawn = list(batches(range(32), 4, 40, 3, 0))
+    assert [(step.epoch, step.positions) for step in trained] == drawn
+
+
+def test_time_that_loading_takes_changes_no_bit(tmp_path: Path) -> None:
+    swift, fast, _ = train(tmp_path / "swift")
+    shaky, slow, _ = train(tmp_path / "shaky", slow=lambda number: 0.004 * (number % 3))
+    assert slow.rows == fast.rows
+    assert_same_weights(swift, shaky)
+
+
+@pytest.mark.parametrize("step", [0, 7, 39])
+def test_error_in_load_reaches_the_caller_and_the_steps_before_are_kept(step: int, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=f"no file for step {step}$"):
+        train(tmp_path / "broken", unreadable=step)
+    if step:
+        assert len(torch.load(tmp_path / "broken" / "state.pt", weights_only=True)["rows"]) == step
+    resumed, history, loaded = train(tmp_path / "broken")
+    straight, whole, _ = train(tmp_path / "straight")
+    assert loaded == list(range(step, 40))
+    assert history.rows == whole.rows
+    assert_same_weights(straight, resumed)
+
+
 def test_steps_of_a_schedule() -> None:
     assert total_steps(SCHEDULE, 1000) == 40
     assert total_steps(replace(SCHEDULE, steps=None, epochs=20.0), 30) == 150
     assert total_steps(replace(SCHEDULE, steps=None, epochs=0.5), 7) == 1
+
+
+def test_of_two_limits_the_earlier_ends_a_schedule(tmp_path: Path) -> None:
+    both = replace(SCHEDULE, steps=12, epochs=2.0)
+    assert total_steps(both, 8) == 4  # few frames: none is seen more than twice
+    assert total_steps(both, 24) == total_steps(both, 1000) == 12
+    network, inputs, targets = problem()
+    seen: list[int] = []
+
+    def losses(step: Step, _: None) -> dict[str, Tensor]:
+        seen.extend(step.positions)
+        return {"loss": (network(inputs[step.positions]) - targets[step.positions]).square().mean()}
+
+    history = fit(network, lambda step: None, losses, Run("test", range(8), both, 3, tmp_path), RUNTIME)
+    assert len(history.rows) == 4
+    assert sorted(seen) == sorted([*range(8), *range(8)])
+    assert history.rows[-1]["lr"] < 0.002 < max(row["lr"] for row in history.rows)  # the cycle is over, too
 
 
 def test_one_cycle_peaks_at_the_learning_rate_and_spares_norms_and_biases() -> None:

@@ -81,9 +81,10 @@ def test_circle_nms_equals_the_loop() -> None:
 
 
 def test_first_scores_are_the_prior(networks: Networks) -> None:
+    torch.manual_seed(0)
     head = CenterPointHead(16, networks.heads, GRID)
     heat = head(torch.randn(1, 16, 40, 40))["heatmap"].sigmoid()
-    assert heat.mean().item() == pytest.approx(0.1, abs=0.02)
+    assert heat.mean().item() == pytest.approx(0.05, abs=0.01)
 
 
 def test_overfits_two_frames(networks: Networks) -> None:

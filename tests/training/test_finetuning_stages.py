@@ -1,0 +1,64 @@
+"""From start weights to scores as `dvc repro` runs the stages, in a project folder of their own."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.artifacts.card import identity, read_card
+from pipeline.errors import UserError
+from pipeline.evaluation.record import MAPS, SUBMISSION, read_metrics
+from pipeline.params import Runtime
+from pipeline.reporting.table import read_results
+from stages import evaluate, finetune, prepare, start
+
+ROOT = Path(__file__).parents[2]
+TRIALS = ["detection-1.0", "map-1.0"]
+
+
+@pytest.fixture
+def project(world: Path, world_runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Index, labels and start weights of one arm on the small world."""
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["dataset"]["root"] = str(world)
+    content["prepare"] |= {"map_resolution": 0.5, "fractions": [1.0]}
+    content["finetune"] |= {"arms": ["scratch-L"], "trials": TRIALS, "seeds": [0]}
+    # Six frames, so the one epoch is three steps and ends before the limit of steps.
+    content["finetune"]["schedule"] |= {"epochs": 1.0, "steps": 100, "batch": 2}
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    Path("runtime.yaml").write_text(yaml.safe_dump(vars(world_runtime)))
+    shutil.copytree(ROOT / "conf" / "weights", "conf/weights")
+    prepare.main()
+    start.main("scratch-L")
+    return tmp_path
+
+
+def test_one_arm_is_trained_and_scored_on_both_tasks(project: Path) -> None:
+    with pytest.raises(UserError, match="dvc repro"):
+        evaluate.main("scratch-L")
+    assert not (project / "data/results/scratch-L").exists()
+    for trial in TRIALS:
+        finetune.main("scratch-L", trial, 0)
+    checkpoints, results = Path("data/checkpoints/finetune/scratch-L"), Path("data/results/scratch-L")
+    cells = [f"{trial}-0" for trial in TRIALS]
+    assert sorted(path.name for path in checkpoints.iterdir()) == cells
+    for cell in cells:
+        assert len((checkpoints / cell / "history.csv").read_text().splitlines()) == 1 + 3
+        assert read_card(checkpoints / cell)["labels"]["count"] == 6
+    evaluate.main("scratch-L")
+    metrics = read_metrics(results)
+    assert sorted(metrics) == cells
+    assert 0 <= metrics["detection-1.0-0"]["NDS"] <= 1
+    assert 0 <= metrics["map-1.0-0"]["mIoU_best"] <= 1
+    assert (results / "detection-1.0-0" / SUBMISSION).is_file()
+    assert (results / "map-1.0-0" / MAPS).is_file()
+    card = read_card(results)
+    assert set(card["metrics"]) == set(cells)
+    assert card["labels"]["count"] == 3
+    used = {entry["path"]: entry["identity"] for entry in card["inputs"]}
+    assert {str(checkpoints / cell): identity(checkpoints / cell) for cell in cells}.items() <= used.items()
+    values = read_results(Path("data/results"), ["scratch-L"])
+    assert set(values["task"]) == {"detection", "map"}
+    assert set(values["fraction"]) == {1.0} and set(values["seed"]) == {0}
