@@ -347,7 +347,7 @@ class Runtime:
     scheduler: str | None  # tcp://host:port of a running dask scheduler instead
     device: str  # auto | cpu | cuda
     threads: int  # CPU threads of a training process
-    loader_workers: int
+    loader_threads: int  # load batches ahead of a training; 0 = between its steps
     save_every: float  # seconds between two saves of the resume state of a training
 
     def __post_init__(self) -> None:

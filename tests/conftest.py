@@ -20,7 +20,7 @@ def world_params() -> Simulate:
 @pytest.fixture(scope="session")
 def world_runtime() -> Runtime:
     """One process, no dask."""
-    return Runtime(workers=1, scheduler=None, device="cpu", threads=1, loader_workers=0, save_every=60.0)
+    return Runtime(workers=1, scheduler=None, device="cpu", threads=1, loader_threads=0, save_every=60.0)
 
 
 @pytest.fixture(scope="session")

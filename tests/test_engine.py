@@ -9,7 +9,7 @@ import pytest
 from pipeline.engine import run_units
 from pipeline.params import Runtime
 
-ALONE = Runtime(workers=1, scheduler=None, device="cpu", threads=1, loader_workers=0, save_every=60.0)
+ALONE = Runtime(workers=1, scheduler=None, device="cpu", threads=1, loader_threads=0, save_every=60.0)
 TWO = replace(ALONE, workers=2)
 
 

@@ -39,6 +39,7 @@ def load_image(
     # A decoded pixel is the mean of divisor x divisor stored ones: image = divisor * decoded + (divisor - 1) / 2.
     image_from_decoded = np.diag([divisor, divisor, 1.0])
     image_from_decoded[:2, 2] = (divisor - 1) / 2
+    cv2.setNumThreads(0)  # a warp this small is no work for several threads; they only disturb the training's
     warped = cv2.warpAffine(decoded, (matrix @ image_from_decoded)[:2], augmentation.size, flags=cv2.INTER_LINEAR)
     pixels = np.ascontiguousarray((warped * _GAIN + _SHIFT).transpose(2, 0, 1))
     return pixels, matrix

@@ -1,5 +1,8 @@
 """Where a training runs, and from which random state it starts."""
 
+import ctypes
+import sys
+
 import torch
 
 from pipeline.errors import UserError
@@ -12,6 +15,7 @@ def place(runtime: Runtime, seed: int) -> torch.device:
     Raises:
         UserError: `device: cuda` on a machine without one.
     """
+    keep_freed_memory()
     torch.set_num_threads(runtime.threads)
     torch.manual_seed(seed)
     if runtime.device == "auto":
@@ -19,6 +23,15 @@ def place(runtime: Runtime, seed: int) -> torch.device:
     if runtime.device == "cuda" and not torch.cuda.is_available():
         raise UserError("no CUDA device is available", where="runtime.yaml: device", remedy="set device: auto or cpu")
     return torch.device(runtime.device)
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to keep freed blocks for the next step instead of unmapping them and faulting their pages in again."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD, bytes
+            libc.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD, bytes
 
 
 def device_class(runtime: Runtime) -> str:

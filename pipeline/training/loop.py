@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -65,10 +66,10 @@ def fit(
 
     Args:
         module: holds every parameter to train; frozen ones have `requires_grad` off.
-        load: gives the batch of a step; runs one step ahead in a thread, so it must not draw from global random state.
+        load: gives the batch of a step; may run ahead in threads, so it must not draw from global random state.
         losses: the forward pass of one step; a dictionary of scalars whose `loss` is minimised.
         run: the run.
-        runtime: threads, and seconds between two saves of the resume state.
+        runtime: loader threads, and seconds between two saves of the resume state.
 
     Returns:
         Loss terms, learning rate and gradient norm of every step.
@@ -84,7 +85,7 @@ def fit(
     last_save = time.monotonic()
     with progress_bar() as bar:
         task = bar.add_task(run.title, total=steps, completed=done)
-        for step, batch in _ahead(_steps(run, steps, done), load):
+        for step, batch in _ahead(_steps(run, steps, done), load, runtime.loader_threads):
             terms = losses(step, batch)
             optimizer.zero_grad(set_to_none=True)
             terms["loss"].backward()
@@ -111,14 +112,17 @@ def _steps(run: Run, steps: int, start: int) -> Iterator[Step]:
     return (Step(number, epoch, positions) for number, (epoch, positions) in enumerate(drawn, start))
 
 
-def _ahead(steps: Iterator[Step], load: Callable[[Step], Batch]) -> Iterator[tuple[Step, Batch]]:
-    """Each step with its batch; the next batch loads while this one trains."""
-    with ThreadPoolExecutor(1) as thread:
-        waiting = [(step, thread.submit(load, step)) for step in itertools.islice(steps, 1)]
+def _ahead(steps: Iterator[Step], load: Callable[[Step], Batch], threads: int) -> Iterator[tuple[Step, Batch]]:
+    """Each step with its batch; `threads` of the next batches load while this one trains, none of them for 0."""
+    if threads == 0:
+        yield from ((step, load(step)) for step in steps)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = deque((step, pool.submit(load, step)) for step in itertools.islice(steps, threads))
         while waiting:
-            step, batch = waiting.pop()
+            step, batch = waiting.popleft()
             loaded = batch.result()
-            waiting = [(following, thread.submit(load, following)) for following in itertools.islice(steps, 1)]
+            waiting.extend((following, pool.submit(load, following)) for following in itertools.islice(steps, 1))
             yield step, loaded
 
 

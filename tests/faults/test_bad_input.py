@@ -85,7 +85,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(PROJECT / name, project / name)
     (project / "params.yaml").write_text(compose(PROJECT / "conf", CHOICE))
     (project / "runtime.yaml").write_text(
-        "workers: 1\nscheduler: null\ndevice: cpu\nthreads: 1\nloader_workers: 0\nsave_every: 60.0\n"
+        "workers: 1\nscheduler: null\ndevice: cpu\nthreads: 1\nloader_threads: 0\nsave_every: 60.0\n"
     )
     (project / "raw").mkdir()
     write_tiny(project / "raw")

@@ -26,7 +26,7 @@ SIZES = [900, 700, 2, 1, 800, 650, 900, 500, 600]  # three shards, the last one 
 
 def runtime(workers: int = 1) -> Runtime:
     return Runtime(
-        workers=workers, scheduler=None, device="cpu", threads=1, loader_workers=0, save_every=60.0
+        workers=workers, scheduler=None, device="cpu", threads=1, loader_threads=0, save_every=60.0
     )  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def test_store_of_every_keyframe(tmp_path: Path) -> None:
     files = keyframes()
     assert len(files) == 14
     sweeps = [(path, len(read_points(path))) for path in files.values()]
-    runtime = Runtime(workers=1, scheduler=None, device="cpu", threads=1, loader_workers=0, save_every=60.0)
+    runtime = Runtime(workers=1, scheduler=None, device="cpu", threads=1, loader_threads=0, save_every=60.0)
     path = build_regions(PAPER, sweeps, read_points, identity="recorded", scratch=tmp_path, runtime=runtime)
     store = RegionStore.open(path, PAPER)
     for position, (token, (file, points)) in enumerate(zip(files, sweeps, strict=True)):

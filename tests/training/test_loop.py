@@ -17,7 +17,7 @@ from pipeline.training.loop import NonFiniteLossError, Run, Step, fit
 from pipeline.training.schedule import build_optimizer, total_steps
 
 SCHEDULE = Schedule(epochs=None, steps=40, batch=4, lr=0.02, weight_decay=0.01, clip=10.0, warmup=0.3)
-RUNTIME = Runtime(workers=1, scheduler=None, device="cpu", threads=1, loader_workers=0, save_every=0.0)
+RUNTIME = Runtime(workers=1, scheduler=None, device="cpu", threads=1, loader_threads=1, save_every=0.0)
 
 
 class Killed(BaseException):
