@@ -3,7 +3,7 @@
 params.yaml holds every value that can change a result, one group per stage; runtime.yaml holds what cannot change one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.geometry.grid import BevGrid
@@ -288,7 +288,8 @@ class Finetune:
     trials: list[str]  # task and label fraction in one word, so that each task has its own fractions: detection-0.1
     seeds: list[int]
     augmentation: Augmentation
-    schedule: Schedule  # of both tasks
+    schedule: Schedule
+    map_steps: int | None  # steps of the map task where it needs fewer; null = as in schedule
 
     def __post_init__(self) -> None:
         for trial in self.trials:
@@ -298,8 +299,12 @@ class Finetune:
             # Evaluation finds the checkpoint, which the trial names, by task and fraction.
             _require(trial == f"{task}-{fraction}", f"write {task}-{fraction}, not {trial}")
 
+    def schedule_of(self, task: str) -> Schedule:
+        """The schedule of a task."""
+        return replace(self.schedule, steps=self.map_steps) if task == "map" and self.map_steps else self.schedule
+
     def fractions(self, task: str) -> list[float]:
-        """Label fractions of a task, in the order of `trials`; empty where the task is switched off."""
+        """Label fractions of a task, in the order of `trials`; empty where the task is off."""
         return [fraction for name, fraction in map(parse_trial, self.trials) if name == task]
 
 

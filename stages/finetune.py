@@ -18,7 +18,8 @@ from pipeline.training.publishing import publish_checkpoint, scratch_folder
 def main(arm: str, trial: str, seed: int) -> None:
     params, runtime = load_params(), load_runtime()
     task, fraction = parse_trial(trial)
-    schedule = params.finetune.schedule
+    own = params.finetune
+    schedule = own.schedule_of(task)
     modality = params.arms[arm].modality
     made_with = {
         "arm": arm,
@@ -27,7 +28,7 @@ def main(arm: str, trial: str, seed: int) -> None:
         "fraction": fraction,
         "frames": params.frames,
         "networks": params.networks,
-        "finetune.augmentation": params.finetune.augmentation,
+        "finetune.augmentation": own.augmentation,
         "schedule": schedule,
     }
     start = Path("data/checkpoints/start", arm)
@@ -42,7 +43,7 @@ def main(arm: str, trial: str, seed: int) -> None:
         labels=labels if task == "detection" else None,
         map_grid=params.networks.heads.map_grid if task == "map" else None,
         images=modality == "LC",
-        augmentation=params.finetune.augmentation,
+        augmentation=own.augmentation,
     )
     scratch = scratch_folder("finetune", {**made_with, "seed": seed}, inputs)
     run = Run(f"{arm} {trial} seed {seed}", [index.position(t) for t in tokens], schedule, seed, scratch)
