@@ -1,6 +1,11 @@
-"""DVC stage: fine-tunes one arm on one task with one share of the labels and one seed."""
+"""DVC stage: fine-tunes one arm on one task with one share of the labels and one seed.
+
+On the CPU the cell's other seeds train beside it, one thread each; see `pipeline.training.ahead`.
+"""
 
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pipeline.artifacts.checkpoint import load_weights
@@ -9,6 +14,7 @@ from pipeline.frames.dataset import FrameLoader
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
 from pipeline.params import load_params, load_runtime, parse_trial
+from pipeline.training.ahead import train_ahead
 from pipeline.training.device import device_class
 from pipeline.training.finetune import finetune
 from pipeline.training.loop import Run
@@ -16,6 +22,17 @@ from pipeline.training.publishing import publish_checkpoint, scratch_folder
 
 
 def main(arm: str, trial: str, seed: int) -> None:
+    """Trains and publishes one cell."""
+    seeds = load_params().finetune.seeds
+    others = [other for other in seeds if other != seed and not checkpoint(arm, trial, other).exists()]
+    runtime = load_runtime()
+    spare = runtime.workers - 1 if device_class(runtime) == "cpu" else 0
+    with train_ahead(partial(train, arm, trial, publish=False), others[:spare]):
+        train(arm, trial, seed, publish=True)
+
+
+def train(arm: str, trial: str, seed: int, *, publish: bool) -> None:
+    """Trains one cell; without `publish` its finished state stays in scratch/ for its own stage."""
     params, runtime = load_params(), load_runtime()
     task, fraction = parse_trial(trial)
     own = params.finetune
@@ -48,13 +65,19 @@ def main(arm: str, trial: str, seed: int) -> None:
     scratch = scratch_folder("finetune", {**made_with, "seed": seed}, inputs)
     run = Run(f"{arm} {trial} seed {seed}", [index.position(t) for t in tokens], schedule, seed, scratch)
     weights, history, transferred = finetune(
-        loader, run, load_weights(start), params.networks, params.frames, modality, task, runtime
+        loader, run, load_weights(start), params.networks, params.frames, modality, task, replace(runtime, threads=1)
     )
-    publish_checkpoint(
-        Path("data/checkpoints/finetune", arm, f"{trial}-{seed}"), weights, history, scratch,
-        stage="finetune", params=made_with, inputs=inputs, seed=seed, device=device_class(runtime),
-        labelled=tokens, details={"start tensors": transferred},
-    )  # fmt: skip
+    if publish:
+        publish_checkpoint(
+            checkpoint(arm, trial, seed), weights, history, scratch,
+            stage="finetune", params=made_with, inputs=inputs, seed=seed, device=device_class(runtime),
+            labelled=tokens, details={"start tensors": transferred},
+        )  # fmt: skip
+
+
+def checkpoint(arm: str, trial: str, seed: int) -> Path:
+    """The folder of a fine-tuned cell."""
+    return Path("data/checkpoints/finetune", arm, f"{trial}-{seed}")
 
 
 if __name__ == "__main__":

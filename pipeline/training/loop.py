@@ -104,6 +104,7 @@ def fit(
             if time.monotonic() - last_save > runtime.save_every:
                 state.save(history)
                 last_save = time.monotonic()
+    state.save(history)  # a kill before the publishing costs nothing
     return history
 
 
