@@ -23,8 +23,10 @@ from pipeline.training.publishing import publish_checkpoint, scratch_folder
 
 def main(arm: str, trial: str, seed: int) -> None:
     """Trains and publishes one cell."""
-    seeds = load_params().finetune.seeds
-    others = [other for other in seeds if other != seed and not checkpoint(arm, trial, other).exists()]
+    own = (
+        load_params().finetune
+    )  # its seeds are no dependency: they decide what trains beside this cell, not its result
+    others = [other for other in own.seeds if other != seed and not checkpoint(arm, trial, other).exists()]
     runtime = load_runtime()
     spare = runtime.workers - 1 if device_class(runtime) == "cpu" else 0
     with train_ahead(partial(train, arm, trial, publish=False), others[:spare]):
