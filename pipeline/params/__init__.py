@@ -1,0 +1,48 @@
+"""params.yaml and runtime.yaml as frozen, typed models.
+
+params.yaml holds every value that can change a result, one group per stage; runtime.yaml holds what cannot change one.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.params.data import Augmentation, Dataset, Frames, Prepare, Simulate
+from pipeline.params.networks import CameraNetwork, Grid, Heads, LidarNetwork, Networks
+from pipeline.params.regions import Regions
+from pipeline.params.results import Evaluate, Report
+from pipeline.params.runtime import Runtime, load_runtime
+from pipeline.params.training import Arm, DistillCamera, Finetune, PretrainLidar, Schedule, parse_trial
+from pipeline.strict_yaml import read_model
+
+__all__ = [
+    "Arm", "Augmentation", "CameraNetwork", "Dataset", "DistillCamera", "Evaluate", "Finetune", "Frames", "Grid",
+    "Heads", "LidarNetwork", "Networks", "Params", "Prepare", "PretrainLidar", "Regions", "Report", "Runtime",
+    "Schedule", "Simulate", "load_params", "load_runtime", "parse_trial",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Params:
+    """The whole of params.yaml."""
+
+    dataset: Dataset
+    simulate: Simulate
+    prepare: Prepare
+    regions: Regions
+    frames: Frames
+    networks: Networks
+    pretrain_lidar: PretrainLidar
+    distill_camera: DistillCamera
+    arms: dict[str, Arm]
+    finetune: Finetune
+    evaluate: Evaluate
+    report: Report
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Reads params.yaml.
+
+    Raises:
+        UserError: the file is missing, a key is unknown (names the nearest valid one), missing or of the wrong type.
+    """
+    return read_model(Params, path)

@@ -1,0 +1,28 @@
+"""runtime.yaml: what cannot change a result, so no DVC stage depends on it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.params.checks import positive, require
+from pipeline.strict_yaml import read_model
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The whole of runtime.yaml: what cannot change a result, so no DVC dependency."""
+
+    workers: int  # processes of the local dask cluster
+    scheduler: str | None  # tcp://host:port of a running dask scheduler instead
+    device: str  # auto | cpu | cuda
+    threads: int  # CPU threads of a training process
+    loader_threads: int  # load batches ahead of a training; 0 = between its steps
+    save_every: float  # seconds between two saves of the resume state of a training
+
+    def __post_init__(self) -> None:
+        positive(self, "workers", "threads")
+        require(self.device in ("auto", "cpu", "cuda"), f"device is auto, cpu or cuda, not {self.device!r}")
+
+
+def load_runtime(path: Path = Path("runtime.yaml")) -> Runtime:
+    """Reads runtime.yaml; same errors as `load_params`."""
+    return read_model(Runtime, path)

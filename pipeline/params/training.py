@@ -1,0 +1,113 @@
+"""Params of the trainings."""
+
+from dataclasses import dataclass, replace
+
+from pipeline.params.checks import fractions, positive, require
+from pipeline.params.data import Augmentation
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """AdamW with one-cycle learning rate and momentum; whichever of `epochs` and `steps` is reached first ends it."""
+
+    epochs: float | None  # passes over the frames; the paper's way
+    steps: int | None  # optimiser steps, whatever the number of frames
+    batch: int  # frames a step
+    lr: float
+    weight_decay: float
+    clip: float
+    warmup: float  # share of the steps until the peak
+
+    def __post_init__(self) -> None:
+        given = [value for value in (self.epochs, self.steps) if value is not None]
+        require(bool(given) and min(given) > 0, "give epochs, steps or both, above 0")
+        positive(self, "batch", "lr", "clip")
+        require(0 <= self.warmup <= 1, "warmup must lie in [0, 1]")
+
+
+@dataclass(frozen=True)
+class PretrainLidar:
+    """PRC."""
+
+    methods: list[str]  # prc
+    seed: int
+    rich: int  # N, semantic-rich points a frame
+    less: int  # M, semantic-less points a frame
+    temperature: float
+    alpha: float  # weight of PLRC against RAPC
+    augmentation: Augmentation
+    schedule: Schedule
+
+    def __post_init__(self) -> None:
+        positive(self, "rich", "temperature")
+        require(0 <= self.alpha <= 1, f"alpha must lie in [0, 1], not {self.alpha}")
+
+
+@dataclass(frozen=True)
+class DistillCamera:
+    """RAD."""
+
+    methods: list[str]  # rad
+    teacher: str  # the pre-trained LiDAR method that teaches
+    seed: int
+    rich: int
+    less: int
+    temperature: float
+    augmentation: Augmentation
+    schedule: Schedule
+
+    def __post_init__(self) -> None:
+        positive(self, "rich", "temperature")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A row of the results table: modality and where the start weights come from."""
+
+    modality: str  # L | LC
+    lidar: str  # checkpoint folder or conf/weights/random.yaml
+    camera: str
+
+    def __post_init__(self) -> None:
+        require(self.modality in ("L", "LC"), f"modality is L or LC, not {self.modality!r}")
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """The matrix arm x task-fraction x seed."""
+
+    arms: list[str]
+    trials: list[str]  # task and label fraction in one word, so that each task has its own fractions: detection-0.1
+    seeds: list[int]
+    augmentation: Augmentation
+    schedule: Schedule
+    map_steps: int | None  # steps of the map task where it needs fewer; null = as in schedule
+
+    def __post_init__(self) -> None:
+        for trial in self.trials:
+            task, fraction = parse_trial(trial)
+            require(task in ("detection", "map"), f"tasks are detection and map, not {task}")
+            fractions([fraction])
+            # Evaluation finds the checkpoint, which the trial names, by task and fraction.
+            require(trial == f"{task}-{fraction}", f"write {task}-{fraction}, not {trial}")
+
+    def schedule_of(self, task: str) -> Schedule:
+        """The schedule of a task."""
+        return replace(self.schedule, steps=self.map_steps) if task == "map" and self.map_steps else self.schedule
+
+    def fractions(self, task: str) -> list[float]:
+        """Label fractions of a task, in the order of `trials`; empty where the task is off."""
+        return [fraction for name, fraction in map(parse_trial, self.trials) if name == task]
+
+
+def parse_trial(trial: str) -> tuple[str, float]:
+    """(task, label fraction) of a trial: "detection-0.1" gives ("detection", 0.1).
+
+    Raises:
+        ValueError: the trial is not of this form.
+    """
+    task, _, fraction = trial.partition("-")
+    try:
+        return task, float(fraction)
+    except ValueError:
+        raise ValueError(f"a trial is <task>-<label fraction>, e.g. detection-0.1, not {trial!r}") from None
