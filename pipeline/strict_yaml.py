@@ -6,7 +6,7 @@ import math
 import re
 import types
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -37,7 +37,7 @@ def read_model(model: type[Model], path: Path) -> Model:
     """Reads a YAML file into a dataclass, field by field.
 
     Args:
-        model: dataclass of scalars, lists, dicts with text keys, unions of these and further dataclasses.
+        model: dataclass of scalars, Literals, lists, dicts with text keys, unions of these and further dataclasses.
         path: the file.
 
     Raises:
@@ -86,6 +86,8 @@ def _convert(kind: Any, value: object, source: str, key: str) -> Any:
             if exact or _fits(option, value):
                 return _convert(option, value, source, key)
         raise _mismatch(kind, value, source, key)
+    if origin is Literal:
+        return _choose(arguments, value, source, key)
     if not _fits(kind, value):
         raise _mismatch(kind, value, source, key)
     if origin is list and isinstance(value, list):
@@ -122,6 +124,14 @@ def _convert_group(kind: type[Any], value: object, source: str, key: str) -> Any
         raise _error(str(error), source, key, "correct the value") from None
 
 
+def _choose(choices: tuple[Any, ...], value: object, source: str, key: str) -> object:
+    if any(type(value) is type(choice) and value == choice for choice in choices):
+        return value
+    near = difflib.get_close_matches(str(value), map(str, choices), n=1)
+    remedy = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(map(str, choices))}"
+    raise _error(f"found {value!r}, expected {_describe(Literal[choices])}", source, key, remedy)
+
+
 def _fits(kind: Any, value: object) -> bool:
     """Whether a value has the outer type of `kind`: a bool is no number, a whole number is a number."""
     outer = get_origin(kind) or kind
@@ -143,6 +153,8 @@ def _join(key: str, name: object) -> str:
 def _describe(kind: Any) -> str:
     if get_origin(kind) in (Union, types.UnionType):
         return " or ".join(_describe(option) for option in get_args(kind))
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
     if get_origin(kind) is list:
         return f"a list, each {_describe(get_args(kind)[0])}"
     return _NAMES.get(get_origin(kind) or kind, "a group of keys")

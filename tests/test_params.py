@@ -22,7 +22,6 @@ def test_committed_files_load() -> None:
     [
         ("regions.eps", 0.0, "eps must be above 0"),
         ("regions.dims", 4, "dims is 2"),
-        ("regions.ground", "ransac", "plane_fit or none"),
         ("regions.max_area", 0.1, "min_area is above max_area"),
         ("prepare.fractions", [0.0], "fractions must lie in"),
         ("finetune.trials", ["detection-1.0", "map-1.5"], "fractions must lie in"),
@@ -52,6 +51,22 @@ def test_impossible_values_are_refused(key: str, value: object, problem: str) ->
         build_model(Params, content, "params.yaml")
     assert problem in caught.value.problem
     assert caught.value.where == f"params.yaml: {'.'.join(groups)}"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem", "remedy"),
+    [
+        ("ground", "ransac", "expected plane_fit or patchwork or none", "choose one of plane_fit, patchwork, none"),
+        ("ground", "patchwerk", "expected plane_fit or patchwork or none", "did you mean patchwork?"),
+        ("clustering", 3, "expected dbscan or sklearn", "choose one of dbscan, sklearn"),
+    ],
+)
+def test_choices_are_closed(key: str, value: object, problem: str, remedy: str) -> None:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["regions"][key] = value
+    with pytest.raises(UserError, match=problem) as caught:
+        build_model(Params, content, "params.yaml")
+    assert (caught.value.where, caught.value.remedy) == (f"params.yaml: regions.{key}", remedy)
 
 
 def test_trial_is_task_and_fraction() -> None:

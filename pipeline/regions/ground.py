@@ -1,10 +1,16 @@
-"""Ground removal by piecewise plane fitting.
+"""Ground removal: by piecewise plane fitting, by Patchwork++, or not at all.
 
 Zermas et al., "Fast Segmentation of 3D Point Clouds: A Paradigm on LiDAR Data for Autonomous Vehicle Applications",
 ICRA 2017. Slabs run along x (to the right of the sensor).
+Lee, Lim and Myung, "Patchwork++: Fast and Robust Ground Segmentation Solving Partial Under-Segmentation Using 3D Point
+Cloud", IROS 2022, by its authors' package.
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +32,10 @@ def find_ground(points: NDArray[np.float32], params: Regions) -> NDArray[np.bool
     match params.ground:
         case "plane_fit":
             return fit_ground_planes(points, params)
+        case "patchwork":
+            return find_ground_patches(points, params)
         case "none":
             return np.zeros(len(points), bool)
-        case unknown:
-            raise ValueError(f"unknown ground method {unknown!r}")
 
 
 def fit_ground_planes(points: NDArray[np.float32], params: Regions) -> NDArray[np.bool_]:
@@ -69,6 +75,45 @@ def fit_ground_planes(points: NDArray[np.float32], params: Regions) -> NDArray[n
     result = np.empty(len(points), bool)
     result[order] = ground
     return result
+
+
+def find_ground_patches(points: NDArray[np.float32], params: Regions) -> NDArray[np.bool_]:
+    """Patchwork++ with its authors' settings; of `params` only `sensor_height` matters.
+
+    Its noise removal needs intensities and stays off. Points nearer than 2.7 m or beyond 80 m are no ground.
+
+    Args:
+        points: [N, >= 3] x, y, z in metres, LiDAR frame, finite.
+
+    Returns:
+        bool [N].
+    """
+    import pypatchworkpp
+
+    settings = pypatchworkpp.Parameters()
+    settings.sensor_height = params.sensor_height
+    settings.enable_RNR = False
+    # It adapts its thresholds to the sweeps it has seen: a new one each time, so that ids depend on no other frame.
+    with _silent_stdout():
+        method = pypatchworkpp.patchworkpp(settings)
+    ground = np.zeros(len(points), bool)
+    if len(points):
+        method.estimateGround(np.pad(points[:, :3], ((0, 0), (0, 1))).astype(np.float32))
+        ground[method.getGroundIndices()] = True
+    return ground
+
+
+@contextmanager
+def _silent_stdout() -> Iterator[None]:
+    """Nothing that compiled code writes to stdout is seen: the package greets at every construction."""
+    kept = os.dup(1)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _assign_slabs(x: NDArray[np.float32], params: Regions) -> tuple[NDArray[np.int16], NDArray[np.bool_], int]:

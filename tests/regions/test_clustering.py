@@ -86,3 +86,11 @@ def test_dims_3_separates_what_hangs_above() -> None:
     points[10:, 2] = 3
     assert cluster(points, PAPER).max() == 0
     assert cluster(points, replace(PAPER, dims=3)).tolist() == [0] * 10 + [1] * 10
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 800), spread=st.floats(1, 15))
+def test_both_backends_give_the_same_clusters(seed: int, count: int, spread: float) -> None:
+    """Border points included: which cluster they go to is ours to say, not the backend's."""
+    points = np.random.default_rng(seed).normal(0, spread, (count, 3)).astype(np.float32)
+    assert np.array_equal(cluster(points, PAPER), cluster(points, replace(PAPER, clustering="sklearn")))

@@ -12,6 +12,7 @@ from pipeline.regions.ground import find_ground
 from tests.reference.regions import fit_ground, paper_regions
 
 PAPER = paper_regions()
+PATCHWORK = replace(PAPER, ground="patchwork")
 
 
 def street(seed: int, tilt: tuple[float, float] = (0.0, 0.0), reach: float = 50.0) -> tuple[NDArray[np.float32], int]:
@@ -72,6 +73,33 @@ def test_next_to_nothing(count: int) -> None:
 
 def test_none_removes_nothing() -> None:
     assert not find_ground(street(5)[0], replace(PAPER, ground="none")).any()
+
+
+@pytest.mark.parametrize("tilt", [(0.0, 0.0), (0.02, 0.01)])
+def test_patchwork_finds_the_street_and_no_wall(tilt: tuple[float, float], capfd: pytest.CaptureFixture[str]) -> None:
+    """As dense as a sweep: 20 000 points around the sensor, a fifth of them 0.8 to 3 m above the plane."""
+    rng = np.random.default_rng(7)
+    angle, distance = rng.uniform(0, 2 * np.pi, 20_000), rng.uniform(4, 30, 20_000)
+    xy = np.column_stack([np.cos(angle), np.sin(angle)]) * distance[:, None]
+    above = np.r_[rng.normal(0, 0.02, 16_000), rng.uniform(0.8, 3.0, 4000)]
+    points = np.column_stack([xy, -1.841 + xy @ np.array(tilt) + above]).astype(np.float32)
+    found = find_ground(points, PATCHWORK)
+    assert found[:16_000].mean() > 0.9
+    assert found[16_000:].mean() < 0.02
+    assert capfd.readouterr().out == ""
+
+
+def test_patchwork_depends_on_no_earlier_sweep() -> None:
+    points = street(2)[0]
+    alone = find_ground(points, PATCHWORK)
+    for seed in (5, 6):
+        find_ground(street(seed, (0.05, 0.0))[0], PATCHWORK)
+    assert np.array_equal(find_ground(points, PATCHWORK), alone)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_patchwork_of_next_to_nothing(count: int) -> None:
+    assert find_ground(np.zeros((count, 5), np.float32), PATCHWORK).tolist() == [False] * count
 
 
 @settings(max_examples=30, deadline=None)
