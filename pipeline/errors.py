@@ -1,7 +1,7 @@
 """The one exception a user is meant to read, and how it is shown."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -18,8 +18,16 @@ class UserError(Exception):
         super().__init__(problem, where, remedy)
         self.problem, self.where, self.remedy = problem, where, remedy
 
+    def __reduce__(self) -> tuple[Callable[..., "UserError"], tuple[str, ...]]:
+        """Crosses process borders: by default Python would rebuild it from positional arguments alone."""
+        return _rebuild, (self.problem, self.where, self.remedy)
+
     def __str__(self) -> str:
         return f"{self.problem}\n  where:  {self.where}\n  remedy: {self.remedy}"
+
+
+def _rebuild(problem: str, where: str, remedy: str) -> UserError:
+    return UserError(problem, where=where, remedy=remedy)
 
 
 @contextmanager

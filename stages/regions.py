@@ -19,9 +19,8 @@ def main() -> None:
     """Runs the stage."""
     params, root = load_params(), Path(load_params().dataset.root)
     index = FrameIndex.open(INDEX, root)
-    sweeps = [(root / frame.lidar_path, frame.points) for frame in (index[position] for position in range(len(index)))]
     store = build_regions(
-        params.regions, sweeps, read_points,
+        params.regions, index.key_sweeps, read_points,
         identity=identity(INDEX), scratch=Path("scratch/regions"), runtime=load_runtime(),
     )  # fmt: skip
     manifest = Manifest.load(store)
@@ -33,7 +32,7 @@ def main() -> None:
             draft, kind="regions", stage="regions", params={"regions": params.regions}, inputs=[INDEX],
             metrics=totals | {"bad_frames": bad},
         )  # fmt: skip
-    shutil.rmtree(store.parent)
+    shutil.rmtree(store.parent, ignore_errors=True)  # a worker of a killed build may still be writing there
 
 
 if __name__ == "__main__":

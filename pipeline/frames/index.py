@@ -143,6 +143,12 @@ class FrameIndex:
         return self._frames.numbers("points")
 
     @property
+    def key_sweeps(self) -> list[tuple[Path, int]]:
+        """LiDAR file and number of points of every key frame."""
+        paths = self._frames.texts("lidar_path")
+        return [(self.root / path, int(points)) for path, points in zip(paths, self.points, strict=True)]
+
+    @property
     def has_maps(self) -> bool:
         """Whether map rasters were made: the dataset has a map expansion."""
         return (self.path / MAPS).is_dir()

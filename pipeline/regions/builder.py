@@ -2,25 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, astuple
-from importlib.metadata import version
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from uuid import uuid4
 
 from pipeline.engine import run_units
 from pipeline.errors import UserError
 from pipeline.params import Regions, Runtime
-from pipeline.regions.counts import COUNTS
-from pipeline.regions.manifest import BadFrame, Manifest, Shard
-from pipeline.regions.segmentation import segment
-from pipeline.regions.store import create_array, digest_file, write_shard
+from pipeline.regions.layout import HEADER, Layout, encode_header
+from pipeline.regions.manifest import Manifest, plain_params
+from pipeline.regions.placement import place_file
+from pipeline.regions.provenance import Provenance, provenance_here
+from pipeline.regions.records import BadFrame, Shard
+from pipeline.regions.shards import Reader, Sweep, Unit, compute_shard, cut_units
 
-Reader = Callable[[Path], NDArray[np.float32]]
-Sweep = tuple[Path, int]  # a key-frame sensor file and the number of points that the index says it has
-LIBRARIES = ("dbscan", "numcodecs", "numpy", "scipy", "zarr")
+__all__ = ["Reader", "Sweep", "build_regions"]
 
 
 def build_regions(
@@ -29,7 +28,8 @@ def build_regions(
     """Segments every frame and writes the store into a draft folder.
 
     The draft lives at `scratch`/<key> with a key over all that decides its content. After a kill the next call takes
-    the finished shards from there; those with bad frames are tried again. The number of workers changes no byte.
+    the finished shards from there; those with bad frames are tried again. The number of workers changes no byte, and
+    workers that outlived a killed build do no harm: nothing in a draft is ever changed once it has its name.
 
     Args:
         frames: in the order of the index.
@@ -42,96 +42,113 @@ def build_regions(
         The folder of the complete store (ids.zarr, manifest.json), to be published and then removed with its parent.
 
     Raises:
-        UserError: there are no frames, or a larger share than `max_bad_frames` cannot be read.
+        UserError: there are no frames; a larger share than `max_bad_frames` cannot be read (found as early as the
+            finished shards show it); or a worker runs other code or libraries than this process.
     """
     if not frames:
         raise UserError("the index holds no frames", where="data/index", remedy="check dataset.version and its splits")
-    draft = scratch / draft_key(params, frames, identity)
-    store, records = draft / "store", draft / "records"
-    for folder in (store, records):
+    provenance = provenance_here(identity, read)
+    draft = scratch.absolute() / draft_key(params, frames, provenance)
+    for folder in (draft / "shards", draft / "records"):
         folder.mkdir(parents=True, exist_ok=True)
-    for leftover in store.rglob("*.partial"):  # zarr writes beside and renames; a kill leaves the file beside
-        leftover.unlink()
-    width = max(max(points for _, points in frames), 1)
-    create_array(store, len(frames), width, params.frames_per_shard)
-    firsts = range(0, len(frames), params.frames_per_shard)
-    units = [
-        (params, tuple(frames[first : first + params.frames_per_shard]), read, store, records, first)
-        for first in firsts
-        if not _is_finished(store, records, first)
-    ]
-    run_units(build_shard, units, title="regions", runtime=runtime)
-    shards = tuple(Shard.from_json(json.loads(_record_path(records, first).read_text())) for first in firsts)
-    manifest = Manifest(asdict(params), width, shards)
-    _check_bad_frames(manifest, len(frames), params.max_bad_frames)
-    manifest.save(store)
-    return store
-
-
-def build_shard(
-    params: Regions, frames: tuple[Sweep, ...], read: Reader, store: Path, records: Path, first: int
-) -> None:
-    """Segments the frames of one shard, writes the shard and, when it is complete, its record."""
-    ids: list[NDArray[np.int16] | None] = []
-    counts: list[dict[str, int]] = []
+    layout = Layout(len(frames), max(max(points for _, points in frames), 1), params.frames_per_shard)
+    finished = {first: shard for first in layout.firsts if (shard := _finished_shard(draft, first)) is not None}
     bad: list[BadFrame] = []
-    for position, (path, points) in enumerate(frames, first):
-        try:
-            cloud = read(path)
-            if len(cloud) != points:
-                raise ValueError(f"{len(cloud)} points, the index says {points}")
-            result = segment(cloud, params)
-        except (UserError, OSError, ValueError) as error:
-            bad.append(BadFrame(position, path.name, _reason(error)))
-            ids.append(None)
-            counts.append(dict.fromkeys(COUNTS, 0))
-        else:
-            ids.append(result.ids)
-            counts.append(result.counts)
-    file = write_shard(store, first, ids)
-    columns = {name: [frame[name] for frame in counts] for name in COUNTS}
-    shard = Shard(first, file, digest_file(store / file), columns, bad)
-    record = _record_path(records, first)
-    beside = record.with_suffix(".partial")
-    beside.write_text(json.dumps(shard.to_json()))
-    beside.replace(record)
+
+    def accept(shard: Shard) -> None:
+        finished[shard.first] = shard
+        bad.extend(shard.bad)
+        _check_bad_frames(bad, len(frames), params.max_bad_frames)
+
+    left = [first for first in layout.firsts if first not in finished]
+    units = [(unit, draft, provenance) for unit in cut_units(params, layout, frames, read, left)]
+    run_units(build_shard, units, title="regions", runtime=runtime, accept=accept)
+    shards = tuple(finished[first] for first in layout.firsts)
+    return _assemble(draft, params, provenance, layout, shards)
 
 
-def draft_key(params: Regions, frames: Sequence[Sweep], identity: str) -> str:
-    """Name of the draft: a digest over params, index, sizes, this room's code and the libraries that compute."""
-    code = [digest_file(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
-    libraries = [version(library) for library in LIBRARIES]
+def build_shard(unit: Unit, draft: Path, provenance: Provenance) -> Shard:
+    """Makes one shard in a worker: the shard's file first and, once the disk has it, its record.
+
+    The file's name in the draft holds its digest, so two workers on one shard can never mix up file and record.
+
+    Raises:
+        UserError: this process runs other code or libraries than the one that asks.
+    """
+    check_worker(unit, provenance)
+    shard, content = compute_shard(unit)
+    place_file(_shard_path(draft, shard), content)
+    place_file(_record_path(draft, shard.first), json.dumps(shard.to_json()).encode())
+    return shard
+
+
+def check_worker(unit: Unit, provenance: Provenance) -> None:
+    """Refuses to compute in a process whose bytes could differ: a dask worker elsewhere, or one started before an edit.
+
+    Raises:
+        UserError: code or libraries differ from `provenance`; names them.
+    """
+    differences = provenance.differences(provenance_here(provenance.index, unit.read))
+    if differences:
+        shown = "; ".join(f"{name}: {there} here, {here} asked" for name, (here, there) in differences.items())
+        raise UserError(
+            f"a worker runs other code or libraries than the build ({shown})",
+            where=os.uname().nodename,
+            remedy="start the dask workers again, from the same checkout and the same requirements.lock",
+        )
+
+
+def draft_key(params: Regions, frames: Sequence[Sweep], provenance: Provenance) -> str:
+    """Name of the draft: a digest over params, sizes, index, code and libraries."""
     sizes = [(path.name, points) for path, points in frames]
-    content = json.dumps([astuple(params), identity, sizes, code, libraries])
+    content = json.dumps([plain_params(params), asdict(provenance), sizes], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _is_finished(store: Path, records: Path, first: int) -> bool:
-    """Whether the shard is there as its record says, without bad frames: their files may have been mended meanwhile."""
+def _finished_shard(draft: Path, first: int) -> Shard | None:
+    """A shard that is there as its record says, without bad frames: their files may have been mended meanwhile."""
     try:
-        shard = Shard.from_json(json.loads(_record_path(records, first).read_text()))
-        return not shard.bad and digest_file(store / shard.file) == shard.sha256
+        shard = Shard.from_json(json.loads(_record_path(draft, first).read_bytes()))
+        content = _shard_path(draft, shard).read_bytes()
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None
+    return shard if not shard.bad and hashlib.sha256(content).hexdigest() == shard.sha256 else None
 
 
-def _record_path(records: Path, first: int) -> Path:
-    return records / f"{first:07d}.json"
+def _assemble(draft: Path, params: Regions, provenance: Provenance, layout: Layout, shards: tuple[Shard, ...]) -> Path:
+    """Gathers the shards below their final names in a folder of its own, with header and manifest."""
+    store = draft / f"store-{uuid4().hex}"
+    for shard in shards:
+        (store / shard.file).parent.mkdir(parents=True)
+        _link(_shard_path(draft, shard), store / shard.file)
+    header = encode_header(layout)
+    place_file(store / HEADER, header)
+    digest = hashlib.sha256(header).hexdigest()
+    Manifest(plain_params(params), provenance, layout.width, digest, shards).save(store)
+    return store
 
 
-def _reason(error: Exception) -> str:
-    """Why a frame is bad, without the directories of this machine: the reason is published."""
-    if isinstance(error, UserError):
-        return error.problem
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+def _link(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, target)
 
 
-def _check_bad_frames(manifest: Manifest, frames: int, allowed: float) -> None:
-    bad = list(manifest.bad_frames().values())
+def _shard_path(draft: Path, shard: Shard) -> Path:
+    return draft / "shards" / f"{shard.first:07d}-{shard.sha256}"
+
+
+def _record_path(draft: Path, first: int) -> Path:
+    return draft / "records" / f"{first:07d}.json"
+
+
+def _check_bad_frames(bad: list[BadFrame], frames: int, allowed: float) -> None:
     if len(bad) > allowed * frames:
-        shown = "; ".join(f"frame {frame.position}: {frame.reason}" for frame in bad[:3])
+        shown = sorted(bad, key=lambda frame: frame.position)[:3]
+        reasons = "; ".join(f"frame {frame.position}: {frame.reason}" for frame in shown)
         raise UserError(
-            f"{len(bad)} of {frames} frames cannot be read ({shown}{'; ...' if len(bad) > 3 else ''})",
-            where=", ".join(frame.file for frame in bad[:3]),
+            f"at least {len(bad)} of {frames} frames cannot be read ({reasons}{'; ...' if len(bad) > 3 else ''})",
+            where=", ".join(frame.file for frame in shown),
             remedy="mend or replace these files, or raise regions.max_bad_frames to leave such frames out",
         )

@@ -1,6 +1,7 @@
-"""The region ids of all frames on disk: one zarr v3 array, int16 [frame, point], a chunk a frame, few large shards."""
+"""The region ids of all frames, read from disk; `pipeline.regions.layout` says how they lie there."""
 
 import hashlib
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,61 +10,17 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec, ZstdCodec
 
 from pipeline.errors import UserError
 from pipeline.params import Regions
-from pipeline.regions.ids import ABSENT, PADDING
+from pipeline.regions.ids import ABSENT
+from pipeline.regions.layout import ARRAY, HEADER
 from pipeline.regions.manifest import Manifest
 
-ARRAY = "ids.zarr"
-REBUILD = "build it again: `dvc repro --force --single-item regions`"
 
-
-def create_array(folder: Path, frames: int, width: int, frames_per_shard: int) -> None:
-    """An array [frames, width] full of `ABSENT` at `folder`/ids.zarr; an existing one of that kind is left as it is.
-
-    The checksum is listed for chunks too: zarr by itself only protects the index of a shard.
-    """
-    if (folder / ARRAY / "zarr.json").exists():
-        return
-    checked: tuple[Any, ...] = (ZstdCodec(level=3), Crc32cCodec())
-    sharding = ShardingCodec(
-        chunk_shape=(1, width),
-        codecs=[BytesCodec(), *checked],
-        index_codecs=[BytesCodec(), Crc32cCodec()],
-    )
-    zarr.create_array(
-        folder / ARRAY,
-        shape=(frames, width),
-        dtype=np.int16,
-        chunks=(frames_per_shard, width),
-        serializer=sharding,
-        compressors=None,
-        filters=None,
-        fill_value=ABSENT,
-    )
-
-
-def write_shard(folder: Path, first: int, ids: list[NDArray[np.int16] | None]) -> str:
-    """Writes one whole shard.
-
-    Args:
-        folder: where `create_array` made the array.
-        first: position of the shard's first frame, a multiple of its frames per shard.
-        ids: ids of its frames; None for a bad frame.
-
-    Returns:
-        The shard's file, relative to `folder`.
-    """
-    array = zarr.open_array(folder / ARRAY, mode="r+")
-    block = np.full((len(ids), array.shape[1]), PADDING, np.int16)
-    for row, frame in zip(block, ids, strict=True):
-        if frame is not None:
-            row[: len(frame)] = frame
-    array[first : first + len(ids)] = block
-    assert array.shards is not None
-    return f"{ARRAY}/c/{first // array.shards[0]}/0"
+def repair_command(path: Path) -> str:
+    """What rebuilds the damaged files of the store at `path`, and only these."""
+    return f"calico regions repair {shlex.quote(str(path))}"
 
 
 def digest_file(path: Path) -> str:
@@ -139,6 +96,8 @@ class RegionStore:
             )
         try:
             row = np.asarray(self._array[position, :points], np.int16)
+        except UserError:
+            raise
         except Exception as error:  # codecs raise what they like: a checksum is a ValueError, a short file anything
             raise self._damage(position, str(error)) from error
         if points and row.min() == ABSENT:
@@ -152,12 +111,25 @@ class RegionStore:
 
     def damaged_shards(self) -> list[str]:
         """Shard files, relative to `path`, that are missing or do not hash to what the manifest says."""
-        files = [(shard.file, shard.sha256) for shard in self.manifest.shards]
-        return [file for file, sha in files if not (self.path / file).exists() or digest_file(self.path / file) != sha]
+        return [shard.file for shard in self.manifest.shards if self.damage(shard.file, shard.sha256)]
+
+    def damage(self, file: str, sha256: str) -> str | None:
+        """What is wrong with a file of the store: "missing", "changed", that it cannot be read; None if it is sound."""
+        try:
+            return None if digest_file(self.path / file) == sha256 else "changed"
+        except (FileNotFoundError, NotADirectoryError):
+            return "missing"
+        except OSError as error:
+            return f"unreadable: {error.strerror}"
 
     def _damage(self, position: int, detail: str) -> UserError:
         shard = next(shard for shard in reversed(self.manifest.shards) if shard.first <= position)
-        return UserError(f"a region shard is damaged: {detail}", where=str(self.path / shard.file), remedy=REBUILD)
+        return self._damaged(f"a region shard is damaged: {detail}", shard.file)
+
+    def _damaged(self, problem: str, file: str) -> UserError:
+        return UserError(
+            problem, where=str(self.path / file), remedy=f"rebuild what is damaged: `{repair_command(self.path)}`"
+        )
 
     @cached_property
     def _points(self) -> list[int]:
@@ -165,7 +137,13 @@ class RegionStore:
 
     @cached_property
     def _array(self) -> Any:
-        return zarr.open_array(self.path / ARRAY, mode="r")
+        try:
+            array = zarr.open_array(self.path / ARRAY, mode="r")
+            if array.shape != (len(self), self.manifest.width):
+                raise ValueError(f"shape {array.shape}, the manifest says {(len(self), self.manifest.width)}")
+        except Exception as error:  # whatever a broken header makes zarr raise
+            raise self._damaged(f"the header of the region array is damaged: {error}", HEADER) from error
+        return array
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "manifest": self.manifest}  # no open array crosses a process border

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from pipeline.params import Runtime
 from pipeline.regions import builder
 from pipeline.regions.builder import Sweep, build_regions
 from pipeline.regions.manifest import Manifest
+from pipeline.regions.provenance import provenance_here
 from pipeline.regions.segmentation import segment
+from pipeline.regions.shards import Unit
 from pipeline.regions.store import RegionStore
 from tests.reference.regions import paper_regions
 
@@ -89,24 +92,25 @@ def test_rerun_takes_finished_shards_and_redoes_damaged_ones(
     done: list[int] = []
     real = builder.build_shard
 
-    def interrupted(*unit: object) -> None:
-        if unit[-1] == 8:
+    def interrupted(unit: Unit, *others: Any) -> Any:
+        if unit.first == 8:
             raise KeyboardInterrupt
-        done.append(int(str(unit[-1])))
-        real(*unit)  # type: ignore[arg-type]
+        done.append(unit.first)
+        return real(unit, *others)
 
     monkeypatch.setattr(builder, "build_shard", interrupted)
     with pytest.raises(KeyboardInterrupt):
         build(sweeps, tmp_path / "scratch")
     assert done == [0, 4]
-    store = next((tmp_path / "scratch").iterdir()) / "store"
-    assert not (store / "manifest.json").exists()
-    flip(store / "ids.zarr/c/1/0", 40)  # as a crash of the machine may leave it
-    (store / "ids.zarr/c/0/0.123.partial").write_bytes(b"half")
+    (draft,) = (tmp_path / "scratch").iterdir()
+    assert not list(draft.rglob("manifest.json"))
+    flip(next((draft / "shards").glob("0000004-*")), 40)  # as a crash of the machine may leave it
+    (draft / "shards" / ".0000000.123.partial").write_bytes(b"half")
+    (draft / "records" / "0000008.json").write_bytes(b'{"first": 8, "fi')
 
-    def remembered(*unit: object) -> None:
-        done.append(int(str(unit[-1])))
-        real(*unit)  # type: ignore[arg-type]
+    def remembered(unit: Unit, *others: Any) -> Any:
+        done.append(unit.first)
+        return real(unit, *others)
 
     monkeypatch.setattr(builder, "build_shard", remembered)
     assert contents(build(sweeps, tmp_path / "scratch")) == whole
@@ -114,13 +118,15 @@ def test_rerun_takes_finished_shards_and_redoes_damaged_ones(
 
 
 def test_other_params_or_index_never_share_a_draft(sweeps: list[Sweep], tmp_path: Path) -> None:
+    made = provenance_here("a", read_points)
     keys = {
-        builder.draft_key(PAPER, sweeps, "a"),
-        builder.draft_key(replace(PAPER, eps=0.5), sweeps, "a"),
-        builder.draft_key(PAPER, sweeps, "b"),
-        builder.draft_key(PAPER, sweeps[1:], "a"),
+        builder.draft_key(PAPER, sweeps, made),
+        builder.draft_key(replace(PAPER, eps=0.5), sweeps, made),
+        builder.draft_key(PAPER, sweeps, replace(made, index="b")),
+        builder.draft_key(PAPER, sweeps, replace(made, libraries=made.libraries | {"numpy": "0"})),
+        builder.draft_key(PAPER, sweeps[1:], made),
     }
-    assert len(keys) == 4
+    assert len(keys) == 5
 
 
 def test_other_params_are_refused_with_the_difference(sweeps: list[Sweep], tmp_path: Path) -> None:
@@ -136,7 +142,13 @@ def test_other_params_are_refused_with_the_difference(sweeps: list[Sweep], tmp_p
 def test_another_schema_or_no_store_is_refused(sweeps: list[Sweep], tmp_path: Path) -> None:
     store = build(sweeps, tmp_path / "scratch")
     text = (store / "manifest.json").read_text()
-    for broken, problem in [(text.replace('"schema": 1', '"schema": 99'), "version 99"), (text[:50], "damaged")]:
+    faults = [
+        (text.replace('"schema": 2', '"schema": 1'), "schema version 1, this code reads 2"),
+        (text[:50], "damaged"),
+        (text.replace('"points": [900', '"points": [901'), "damaged: its seal"),
+        (text.replace("index", "indes"), "damaged: its seal"),
+    ]
+    for broken, problem in faults:
         (store / "manifest.json").write_text(broken)
         with pytest.raises(UserError, match=problem):
             RegionStore.open(store)
@@ -159,7 +171,7 @@ def test_every_flipped_byte_is_seen(sweeps: list[Sweep], tmp_path: Path) -> None
                 assert np.array_equal(store.read(position, len(ids)), ids)
             except UserError as error:
                 assert error.where.endswith("ids.zarr/c/0/0")  # noqa: PT017
-                assert "dvc repro" in error.remedy  # noqa: PT017
+                assert "calico regions repair" in error.remedy  # noqa: PT017
 
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
@@ -227,9 +239,9 @@ def test_bad_frames_are_quarantined_counted_and_named(sweeps: list[Sweep], tmp_p
 def test_too_many_bad_frames_fail_and_mended_files_are_taken(sweeps: list[Sweep], tmp_path: Path) -> None:
     sound = {path: path.read_bytes() for path, _ in sweeps}
     damage_files(sweeps)
-    with pytest.raises(UserError, match="3 of 9 frames cannot be read") as caught:
+    with pytest.raises(UserError, match="at least 1 of 9 frames cannot be read") as caught:
         build(sweeps, tmp_path / "scratch")
-    assert "sweep5.bin" in caught.value.where
+    assert "sweep1.bin" in caught.value.where
     assert "max_bad_frames" in caught.value.remedy
     for path, content in sound.items():
         path.write_bytes(content)
