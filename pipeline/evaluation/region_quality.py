@@ -34,6 +34,7 @@ class Quality:
     Attributes:
         frames: how many.
         counts: `pipeline.regions.counts.COUNTS`.
+        frame_sizes: frames by their number of regions.
         sizes: regions by floor(log2(points)).
         region_bins: regions by distance (`distance_bin` of the mean of their points).
         point_bins: points by distance; `rich_bins` those in a region.
@@ -54,6 +55,7 @@ class Quality:
 
     frames: int = 0
     counts: Counter[str] = field(default_factory=Counter)
+    frame_sizes: Counter[int] = field(default_factory=Counter)
     sizes: Counter[int] = field(default_factory=Counter)
     region_bins: Counter[int] = field(default_factory=Counter)
     point_bins: Counter[int] = field(default_factory=Counter)
@@ -122,6 +124,7 @@ def measure_places(points: NDArray[np.float32], ids: NDArray[np.int16]) -> Quali
     sums = [np.bincount(ids[rich], weights=points[rich, axis]) for axis in (0, 1)]
     centres = np.stack(sums, axis=1) / np.maximum(sizes, 1)[:, None]
     return Quality(
+        frame_sizes=Counter({int((sizes > 0).sum()): 1}),
         sizes=_count(np.frexp(sizes[sizes > 0])[1] - 1),  # frexp is exact where log2 may round up
         region_bins=_count(distance_bin(centres[sizes > 0])),
         point_bins=_count(bins),

@@ -110,6 +110,14 @@ def recall_distance_rows(quality: Quality) -> Rows:
     return rows
 
 
+def frame_rows(quality: Quality) -> Rows:
+    """Frames by their number of regions, from the fewest to the most."""
+    if not quality.frame_sizes:
+        return []
+    numbers = range(min(quality.frame_sizes), max(quality.frame_sizes) + 1)
+    return [{"regions": number, "frames": quality.frame_sizes[number]} for number in numbers]
+
+
 def size_rows(quality: Quality) -> Rows:
     """Regions by size: lower bound in points (a power of two), its range as text, how many a frame."""
     last = max(quality.sizes, default=-1)

@@ -111,7 +111,7 @@ def collect_cases(
     Raises:
         UserError: a table is missing or broken, or the point labels know none of all frames.
     """
-    root, frames = Path(dataset.root), [index[position] for position in positions]
+    root, frames = Path(dataset.root).absolute(), [index[position] for position in positions]
     boxes = read_box_labels(root, dataset.version, frames)
     if point_labels is None:
         return [Case(root / f.lidar_path, f.points, of_it) for f, of_it in zip(frames, boxes, strict=True)]

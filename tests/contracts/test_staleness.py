@@ -109,7 +109,8 @@ def test_regions_eps_makes_regions_and_what_follows_stale(copy: Copy) -> None:
         command
         for command in copy.commands
         for stage, *cell in [command.removeprefix("python -m stages.").split()]
-        if stage in ("regions", "pretrain_lidar", "distill_camera", "report") or (cell and cell[0] in pre_trained)
+        if stage in ("regions", "region_quality", "pretrain_lidar", "distill_camera", "report")
+        or (cell and cell[0] in pre_trained)
     }
     fresh = {command.split()[2] for command in copy.commands - expected}
     assert fresh == {"stages.simulate", "stages.prepare", "stages.start", "stages.finetune", "stages.evaluate"}
