@@ -35,7 +35,18 @@ def test_params_yaml_is_the_composition_of_conf() -> None:
 
 def test_committed_choice_is_the_embedded_world_without_values_over_it() -> None:
     chosen = read_choice(ROOT / "conf")
-    assert chosen == ({"scale": "embedded", "dataset": "embedded"}, {}), "git checkout conf/config.yaml params.yaml"
+    assert chosen == ({"regions": "paper", "scale": "embedded", "dataset": "embedded"}, {}), (
+        "git checkout conf/config.yaml params.yaml"
+    )
+
+
+def test_a_preset_of_regions_is_one_word_away_and_back(project: Path) -> None:
+    before = (project / "params.yaml").read_bytes()
+    configure(["regions=calico+"], root=project)
+    regions = load_params(project / "params.yaml").regions
+    assert (regions.dims, regions.range_scale, regions.split_eps) == (3, 20.0, 0.25)
+    configure(["regions=paper"], root=project)
+    assert (project / "params.yaml").read_bytes() == before
 
 
 @pytest.mark.parametrize("scale", ["embedded", "paper"])
@@ -94,7 +105,7 @@ def test_configuring_back_gives_the_same_bytes_and_nothing_to_change(project: Pa
         ("regions.eps=-1", "params.yaml: regions", "correct the value"),
         ("regions.eps", "command line", "key=value"),
         ("regions.eps=[1", "regions.eps", "write a YAML value"),
-        ("regions=3", "params.yaml", ""),
+        ("regions=3", "conf/regions", "choose one of calico+, paper"),
         ("defaults=3", "params.yaml: defaults", "valid keys here"),
     ],
 )

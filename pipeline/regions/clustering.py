@@ -16,7 +16,7 @@ TIE = 1e-9  # relative difference of distance that counts as equal
 
 
 def cluster(points: NDArray[np.float32], params: Regions) -> NDArray[np.int64]:
-    """DBSCAN (Ester et al., KDD 1996) on the first `params.dims` coordinates.
+    """DBSCAN (Ester et al., KDD 1996) of a sweep in the space that `transform` makes.
 
     Core points (`min_samples` points within `eps`, themselves included), their partition and the noise are unique. A
     border point may lie in reach of several clusters: it goes to that of its nearest core point, at equal distance to
@@ -28,14 +28,61 @@ def cluster(points: NDArray[np.float32], params: Regions) -> NDArray[np.int64]:
     Returns:
         int64 [N]: cluster id >= 0, or `NOISE`.
     """
-    if len(points) < params.min_samples:
-        return np.full(len(points), NOISE, np.int64)
-    coordinates = np.ascontiguousarray(points[:, : params.dims], np.float64)
+    return _find_clusters(transform(points, params), params.eps, params.min_samples, params.clustering)
+
+
+def split_clusters(
+    points: NDArray[np.float32], labels: NDArray[np.int64], oversized: NDArray[np.bool_], params: Regions
+) -> NDArray[np.int64]:
+    """Clusters the points of every oversized cluster again, at `split_eps` and `split_min_samples`.
+
+    Args:
+        points: [N, >= dims], metres, as given to `cluster`.
+        labels: [N], its result.
+        oversized: [K], which clusters to split.
+
+    Returns:
+        int64 [N]: the other clusters, then the parts, numbered without gaps; points of no part are `NOISE`.
+    """
+    assert params.split_eps is not None
+    renamed = np.append(np.where(oversized, NOISE, np.cumsum(~oversized) - 1), NOISE)
+    result: NDArray[np.int64] = renamed[labels]
+    again = np.flatnonzero(np.append(oversized, False)[labels])
+    coordinates = transform(points[again], params)
+    parts = _find_clusters(coordinates, params.split_eps, params.split_min_samples, params.clustering)
+    result[again] = np.where(parts >= 0, parts + int((~oversized).sum()), NOISE)
+    return result
+
+
+def transform(points: NDArray[np.float32], params: Regions) -> NDArray[np.float64]:
+    """The space that is clustered: x y, or x y z with z weighted, its distance from the sensor compressed.
+
+    A point at distance r moves towards the sensor to `s ln(1 + r / s)`, s = `range_scale`: neighbours that a sensor
+    sees at a constant angle stay about as near to each other at any distance.
+
+    Returns:
+        float64 [N, dims], contiguous.
+    """
+    space = np.array(points[:, : params.dims], np.float64)
+    if params.dims == 3:
+        space[:, 2] *= params.z_weight
+    if params.range_scale is not None:
+        distance = np.hypot(points[:, 0], points[:, 1]).astype(np.float64)
+        near = params.range_scale * np.log1p(distance / params.range_scale)
+        space *= np.divide(near, distance, out=np.ones_like(near), where=distance > 0)[:, None]
+    return space
+
+
+def _find_clusters(
+    coordinates: NDArray[np.float64], eps: float, min_samples: int, clustering: str
+) -> NDArray[np.int64]:
+    if len(coordinates) < min_samples:
+        return np.full(len(coordinates), NOISE, np.int64)
     # `dbscan` 0.0.12 misses core points in three dimensions: see docs/regions.md.
-    fast = params.clustering == "dbscan" and params.dims == 2
+    fast = clustering == "dbscan" and coordinates.shape[1] == 2
     backend = _parallel_dbscan if fast else _sklearn_dbscan
-    raw, is_core = backend(coordinates, params.eps, params.min_samples)
-    labels = np.full(len(points), NOISE, np.int64)
+    raw, is_core = backend(coordinates, eps, min_samples)
+    labels = np.full(len(coordinates), NOISE, np.int64)
     core = np.flatnonzero(is_core)
     if len(core) == 0:
         return labels

@@ -1,5 +1,6 @@
 """Names of what is counted about a frame."""
 
-REASONS = ("small", "large", "low", "high", "thin", "ego")  # why a cluster is no region; it may have several
+# Why a cluster is no region; it may have several reasons.
+REASONS = ("small", "large", "tall", "low", "high", "hanging", "thin", "ego")
 # All points and those in a region (rich) or not; clusters, the kept ones among them, and rejected ones by reason.
 COUNTS = ("points", "rich", "ground", "noise", "rejected", "clusters", "kept", *REASONS)

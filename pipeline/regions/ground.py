@@ -41,6 +41,8 @@ def find_ground(points: NDArray[np.float32], params: Regions) -> NDArray[np.bool
 def fit_ground_planes(points: NDArray[np.float32], params: Regions) -> NDArray[np.bool_]:
     """Fits one plane per slab and takes what lies less than `ground_distance` above it, or anywhere below it.
 
+    That distance shrinks by `ground_taper` per metre from the sensor, down to `min_ground_distance`.
+
     The first support of a slab's plane are its points lower than `seed_margin` above the mean z of its
     `min_slab_points` lowest points, where points deeper than `seed_margin` under the nominal ground (`-sensor_height`)
     are taken for reflections. Each of the `refits` fits the least-squares plane of the support and takes its ground as
@@ -57,6 +59,7 @@ def fit_ground_planes(points: NDArray[np.float32], params: Regions) -> NDArray[n
     slab, inside, count = _assign_slabs(points[:, 0], params)
     order = np.argsort(slab, kind="stable")
     x, y, z = (points[order, axis].astype(np.float64) for axis in range(3))
+    limit = np.maximum(params.ground_distance - params.ground_taper * np.hypot(x, y), params.min_ground_distance)
     bounds = np.searchsorted(slab[order], np.arange(count + 1))
     inside, slab = inside[order], slab[order]
     support = _seed(z, inside, bounds, params)
@@ -70,7 +73,7 @@ def fit_ground_planes(points: NDArray[np.float32], params: Regions) -> NDArray[n
         sums = np.stack([np.einsum("mn,n->m", moments[:, a:b], weights[a:b]) for a, b in _pairs(bounds)])
         normal, offset = _least_squares_planes(sums)
         height = normal[slab, 0] * x + normal[slab, 1] * y + normal[slab, 2] * z - offset[slab]
-        ground = (height < params.ground_distance) & (sums[:, 0] >= MIN_SUPPORT)[slab]
+        ground = (height < limit) & (sums[:, 0] >= MIN_SUPPORT)[slab]
         support = ground & inside
     result = np.empty(len(points), bool)
     result[order] = ground

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.params import Regions
-from pipeline.regions.clustering import cluster
-from pipeline.regions.filters import judge_clusters, measure_clusters
+from pipeline.regions.clustering import cluster, split_clusters
+from pipeline.regions.filters import find_oversized, judge_clusters, measure_clusters
 from pipeline.regions.ground import find_ground
 from pipeline.regions.ids import GROUND, NOISE, REJECTED
 
@@ -28,7 +28,7 @@ class Segmentation:
 
 
 def segment(points: NDArray[np.float32], params: Regions) -> Segmentation:
-    """Semantic pooling of one key-frame sweep (CALICO; method: plane fit, DBSCAN, filters by size and height).
+    """Semantic pooling of one key-frame sweep (CALICO): ground, DBSCAN, a finer one of what is oversized, filters.
 
     Args:
         points: [N, >= 3], x, y, z in metres, LiDAR frame (x right, y forward, z up); N may be 0.
@@ -41,7 +41,11 @@ def segment(points: NDArray[np.float32], params: Regions) -> Segmentation:
     ground = find_ground(points, params)
     above = points[~ground]
     labels = cluster(above, params)
-    verdicts = judge_clusters(measure_clusters(above, labels, params), params)
+    shapes = measure_clusters(above, labels, params)
+    if params.split_eps is not None and (oversized := find_oversized(shapes, params)).any():
+        labels = split_clusters(above, labels, oversized, params)
+        shapes = measure_clusters(above, labels, params)
+    verdicts = judge_clusters(shapes, params)
     kept = ~np.logical_or.reduce(list(verdicts.values()))
     regions = int(kept.sum())
     if regions > MAX_REGIONS:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.cluster import DBSCAN
 
-from pipeline.regions.clustering import cluster
+from pipeline.regions.clustering import cluster, transform
 from tests.reference.regions import dbscan, paper_regions, resolve_border
 
 PAPER = paper_regions()
@@ -94,3 +94,21 @@ def test_both_backends_give_the_same_clusters(seed: int, count: int, spread: flo
     """Border points included: which cluster they go to is ours to say, not the backend's."""
     points = np.random.default_rng(seed).normal(0, spread, (count, 3)).astype(np.float32)
     assert np.array_equal(cluster(points, PAPER), cluster(points, replace(PAPER, clustering="sklearn")))
+
+
+def test_range_is_compressed_towards_the_sensor() -> None:
+    points = np.array([(0, 0, 1), (20, 0, 1), (0, -40, -2)], np.float32)
+    params = replace(PAPER, dims=3, range_scale=20.0, z_weight=0.5)
+    near = 20 * np.log([2.0, 3.0])
+    expected = [(0, 0, 0.5), (near[0], 0, near[0] / 40), (0, -near[1], -near[1] / 40)]
+    assert transform(points, params) == pytest.approx(np.array(expected))
+    assert transform(points, PAPER).tolist() == points[:, :2].tolist()
+
+
+@pytest.mark.parametrize(("distance", "one"), [(5.0, False), (40.0, True)])
+def test_the_same_gap_parts_near_clusters_and_not_far_ones(distance: float, one: bool) -> None:
+    """Two columns a metre apart, along the line of sight."""
+    column = np.column_stack([np.zeros((8, 2)), np.linspace(-1, 0, 8)])
+    points = np.concatenate([column, column]).astype(np.float32)
+    points[:8, 1], points[8:, 1] = distance, distance + 1
+    assert (cluster(points, replace(PAPER, range_scale=20.0)).max() == 0) == one

@@ -1,12 +1,15 @@
 """The filters on hand-made clusters, their measures against brute force."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.regions.filters import judge_clusters, measure_clusters
+from pipeline.params import Regions
+from pipeline.regions.filters import find_oversized, judge_clusters, measure_clusters
 from pipeline.regions.hulls import convex_hulls, rectangle_sides
 from tests.reference.regions import hull_area, paper_regions, rectangle
 
@@ -19,9 +22,9 @@ def box(x: float, y: float, length: float, width: float, top: float) -> NDArray[
     return np.array([(x + a * width, y + b * length, z) for a, b in spots for z in (-1.4, top)], np.float32)
 
 
-def reasons(*clusters: NDArray[np.float32]) -> list[list[str]]:
+def reasons(*clusters: NDArray[np.float32], params: Regions = PAPER) -> list[list[str]]:
     labels = np.repeat(np.arange(len(clusters)), [len(points) for points in clusters])
-    verdicts = judge_clusters(measure_clusters(np.concatenate(clusters), labels, PAPER), PAPER)
+    verdicts = judge_clusters(measure_clusters(np.concatenate(clusters), labels, params), params)
     return [[reason for reason, broken in verdicts.items() if broken[k]] for k in range(len(clusters))]
 
 
@@ -42,6 +45,29 @@ def test_reasons(points: NDArray[np.float32], expected: list[str]) -> None:
     # Lowered corners of `box` stay below every top here but -1.6.
     points[:, 2] = np.minimum(points[:, 2], points[-1, 2])
     assert reasons(points) == [expected]
+
+
+SHAPED = replace(
+    PAPER, min_top=None, max_top=None, max_length=7.0, max_height=2.5, flat_height=1.5, max_flat_area=30.0,
+    max_bottom=-1.0, min_aspect=0.0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("points", "expected", "oversized"),
+    [
+        (box(8, 8, 4.5, 1.9, -0.1), [], False),
+        (box(8, 8, 4.5, 1.9, 1.3), ["tall"], True),
+        (box(8, 8, 8.0, 1.0, 0.5), ["large"], True),
+        (box(8, 8, 20.0, 1.0, 0.05), [], True),  # flat: a row of barriers is parted where it can be, kept where not
+        (box(8, 8, 40.0, 1.0, 0.05), ["large"], True),
+        (box(8, 8, 4.5, 1.9, -0.1) + np.array([0, 0, 3], np.float32), ["hanging"], False),
+    ],
+)
+def test_filters_by_shape(points: NDArray[np.float32], expected: list[str], oversized: bool) -> None:
+    assert reasons(points, params=SHAPED) == [expected]
+    shapes = measure_clusters(points, np.zeros(len(points), np.int64), SHAPED)
+    assert find_oversized(shapes, SHAPED).tolist() == [oversized]
 
 
 @pytest.mark.parametrize(("x", "y"), [(0.0, 9.0), (0.0, -9.0), (6.0, 0.0), (0.0, 3.0)])

@@ -75,6 +75,15 @@ def test_none_removes_nothing() -> None:
     assert not find_ground(street(5)[0], replace(PAPER, ground="none")).any()
 
 
+def test_ground_distance_tapers_with_range() -> None:
+    """A curb of 15 cm is ground beside the car and none far away."""
+    points, ground = street(1)
+    points[:8] = [(x, 3.0, -1.69) for x in (-4, -3, -2, -1, 30, 31, 32, 33)]
+    found = find_ground(points, replace(PAPER, ground_distance=0.3, ground_taper=0.01, min_ground_distance=0.1))
+    assert found[:8].tolist() == [True] * 4 + [False] * 4
+    assert not found[ground:].any()
+
+
 @pytest.mark.parametrize("tilt", [(0.0, 0.0), (0.02, 0.01)])
 def test_patchwork_finds_the_street_and_no_wall(tilt: tuple[float, float], capfd: pytest.CaptureFixture[str]) -> None:
     """As dense as a sweep: 20 000 points around the sensor, a fifth of them 0.8 to 3 m above the plane."""

@@ -5,7 +5,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_store_of_every_keyframe(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["plane_fit", "patchwork"])
-def test_ground_against_labelled_points(method: str) -> None:
+def test_ground_against_labelled_points(method: Literal["plane_fit", "patchwork"]) -> None:
     files = keyframes()
     hits = union = 0
     rows = table("lidarseg16")

@@ -39,8 +39,23 @@ def test_ids_say_what_each_point_is() -> None:
     }
     assert result.counts == {
         "points": 5401, "rich": 400, "ground": 3000, "noise": 1, "rejected": 2000, "clusters": 3, "kept": 2,
-        "small": 0, "large": 1, "low": 0, "high": 1, "thin": 0, "ego": 0,
+        "small": 0, "large": 1, "tall": 0, "low": 0, "high": 1, "hanging": 0, "thin": 0, "ego": 0,
     }  # fmt: skip
+
+
+def test_oversized_clusters_are_split() -> None:
+    """A pedestrian half a metre from a wall: one cluster at eps 0.75, two at the finer eps; the car stays whole."""
+    rng = np.random.default_rng(3)
+    wall = rng.uniform([-15, 10, -1.5], [15, 10.3, 1.5], (6000, 3))
+    pedestrian = rng.uniform([0, 9.2, -1.5], [0.4, 9.5, 0.0], (150, 3))
+    car = rng.uniform([6, 0, -1.5], [8, 4, -0.2], (400, 3))
+    points = np.concatenate([wall, pedestrian, car]).astype(np.float32)
+    merged = replace(PAPER, ground="none", max_length=7.0, min_area=0.02)
+    assert set(segment(points, merged).ids[6000:6150].tolist()) == {REJECTED}
+    ids = segment(points, replace(merged, split_eps=0.3)).ids
+    assert set(ids[:6000].tolist()) == {REJECTED}
+    assert len(set(ids[6000:6150].tolist())) == len(set(ids[6150:].tolist())) == 1
+    assert sorted({ids[6000], ids[6150]}) == [0, 1]
 
 
 def test_the_order_of_the_points_changes_only_names() -> None:
