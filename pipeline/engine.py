@@ -127,11 +127,11 @@ def _connect(runtime: Runtime, units: int) -> Iterator["Client"]:
     with dask.config.set(settings):
         if runtime.scheduler is None:
             # No memory limit: dask would pause a worker above it, and one that keeps its memory would pause for ever.
-            workers = min(runtime.workers, units)
-            with (
-                LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=None) as own,
-                Client(own) as client,
-            ):
+            own = LocalCluster(
+                n_workers=min(runtime.workers, units), threads_per_worker=1, memory_limit=None,
+                dashboard_address=":0", scheduler_kwargs={"dashboard": False},  # or it asks for port 8787 all the same
+            )  # fmt: skip
+            with own, Client(own) as client:
                 yield client
             return
         try:
