@@ -70,12 +70,16 @@ def build_regions(
 def build_shard(unit: Unit, draft: Path, provenance: Provenance) -> Shard:
     """Makes one shard in a worker: the shard's file first and, once the disk has it, its record.
 
-    The file's name in the draft holds its digest, so two workers on one shard can never mix up file and record.
+    The file's name in the draft holds its digest, so two workers on one shard can never mix up file and record. What
+    another worker finished meanwhile, one of a killed build or one that died before it could answer, is taken over.
 
     Raises:
         UserError: this process runs other code or libraries than the one that asks.
     """
     check_worker(unit, provenance)
+    there = _finished_shard(draft, unit.first)
+    if there is not None:
+        return there
     shard, content = compute_shard(unit)
     place_file(_shard_path(draft, shard), content)
     place_file(_record_path(draft, shard.first), json.dumps(shard.to_json()).encode())
