@@ -92,7 +92,7 @@ def _write_numbers(panel: Panel, table: np.ndarray[Any, Any], norm: Normalize) -
     for (i, j), value in np.ndenumerate(table):
         if np.isfinite(value):
             colour = "black" if norm(value) > 0.6 else "white"
-            text = f"{value:.0f}" if value >= 10 else f"{value:.3f}"
+            text = f"{value:.1f}" if value >= 2 else f"{value:.3f}"
             panel.text(j, i, text, ha="center", va="center", fontsize=7, color=colour)
 
 
