@@ -58,7 +58,7 @@ def test_impossible_values_are_refused(key: str, value: object, problem: str) ->
     [
         ("ground", "ransac", "expected plane_fit or patchwork or none", "choose one of plane_fit, patchwork, none"),
         ("ground", "patchwerk", "expected plane_fit or patchwork or none", "did you mean patchwork?"),
-        ("clustering", 3, "expected dbscan or sklearn", "choose one of dbscan, sklearn"),
+        ("clustering", 3, "expected grid or dbscan or sklearn", "choose one of grid, dbscan, sklearn"),
     ],
 )
 def test_choices_are_closed(key: str, value: object, problem: str, remedy: str) -> None:

@@ -20,7 +20,7 @@ class Regions:
     ground_taper: float  # metres that it shrinks by per metre of distance: far objects show few rings
     min_ground_distance: float  # metres that it never falls below
     min_slab_points: int
-    clustering: Literal["dbscan", "sklearn"]  # backend of DBSCAN; both give the same regions
+    clustering: Literal["grid", "dbscan", "sklearn"]  # implementation of DBSCAN; all give the same regions
     eps: float  # metres
     min_samples: int
     dims: int  # 2 = cluster on x y, 3 = on x y z
@@ -45,6 +45,8 @@ class Regions:
 
     def __post_init__(self) -> None:
         require(self.dims in (2, 3), f"dims is 2 (x, y) or 3 (x, y, z), not {self.dims}")
+        exact = self.dims == 2 or self.clustering != "dbscan"
+        require(exact, "clustering: dbscan misses core points with dims: 3; choose grid or sklearn")
         positive(self, "slab_length", "slab_reach", "eps", "min_samples", "frames_per_shard")
         require(self.min_area <= self.max_area, "min_area is above max_area")
         if self.min_top is not None and self.max_top is not None:

@@ -1,4 +1,4 @@
-"""Exact DBSCAN with a result that depends on the points alone, not on the backend's threads."""
+"""Exact DBSCAN with a result that depends on the points alone, neither on the backend nor on its threads."""
 
 import sys
 from functools import cache
@@ -7,12 +7,10 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from pipeline.params import Regions
+from pipeline.regions.grid_dbscan import adopt_border_points, connect, find_core_points, make_grid
 from pipeline.regions.ids import NOISE
-
-TIE = 1e-9  # relative difference of distance that counts as equal
 
 
 def cluster(points: NDArray[np.float32], params: Regions) -> NDArray[np.int64]:
@@ -73,29 +71,29 @@ def transform(points: NDArray[np.float32], params: Regions) -> NDArray[np.float6
     return space
 
 
-def _find_clusters(
-    coordinates: NDArray[np.float64], eps: float, min_samples: int, clustering: str
-) -> NDArray[np.int64]:
+def _find_clusters(coordinates: NDArray[np.float64], eps: float, min_samples: int, backend: str) -> NDArray[np.int64]:
     if len(coordinates) < min_samples:
         return np.full(len(coordinates), NOISE, np.int64)
-    # `dbscan` 0.0.12 misses core points in three dimensions: see docs/regions.md.
-    fast = clustering == "dbscan" and coordinates.shape[1] == 2
-    backend = _parallel_dbscan if fast else _sklearn_dbscan
-    raw, is_core = backend(coordinates, eps, min_samples)
-    labels = np.full(len(coordinates), NOISE, np.int64)
-    core = np.flatnonzero(is_core)
-    if len(core) == 0:
-        return labels
-    labels[core] = _number_by_first(raw[core])
-    border = np.flatnonzero((raw >= 0) & ~is_core)
-    labels[border] = _nearest_labels(coordinates[core], labels[core], coordinates[border])
-    return labels
+    grid = make_grid(coordinates, eps)
+    if backend == "grid":
+        core = find_core_points(grid, min_samples)
+        labels = connect(grid, core)
+    else:
+        find = _parallel_dbscan if backend == "dbscan" else _sklearn_dbscan
+        raw, is_core = find(coordinates, eps, min_samples)
+        numbered = np.full(len(coordinates), NOISE, np.int64)
+        numbered[is_core] = _number_by_first(raw[is_core])
+        core, labels = is_core[grid.order], numbered[grid.order]
+    return adopt_border_points(grid, core, labels)
 
 
 def _parallel_dbscan(
     xy: NDArray[np.float64], eps: float, min_samples: int
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Wang, Gu and Shun, "Theoretically-Efficient and Practical Parallel DBSCAN", SIGMOD 2020: labels, core points."""
+    """Wang, Gu and Shun, "Theoretically-Efficient and Practical Parallel DBSCAN", SIGMOD 2020: labels, core points.
+
+    Exact in two dimensions only: see docs/regions.md.
+    """
     labels, core = _load_dbscan().DBSCAN(xy, eps=eps, min_samples=min_samples)
     return labels, core
 
@@ -103,7 +101,7 @@ def _parallel_dbscan(
 def _sklearn_dbscan(
     xyz: NDArray[np.float64], eps: float, min_samples: int
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """The same from scikit-learn, the reference choice: exact in any dimension, some 30 times slower."""
+    """The same from scikit-learn, the reference choice: exact in any dimension, and slow."""
     from sklearn.cluster import dbscan  # costs a second, so only those pay who ask for it
 
     core, labels = dbscan(xyz, eps=eps, min_samples=min_samples, algorithm="kd_tree")
@@ -118,22 +116,6 @@ def _number_by_first(labels: NDArray[np.int32]) -> NDArray[np.int64]:
     rank = np.empty(len(first), np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
     return rank[inverse]
-
-
-def _nearest_labels(
-    core: NDArray[np.float64], labels: NDArray[np.int64], queries: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    """The label of the nearest core point, the lowest one where several are equally near; [Q]."""
-    if len(queries) == 0:
-        return np.empty(0, np.int64)
-    tree = cKDTree(core, balanced_tree=False, compact_nodes=False)
-    distance, index = tree.query(queries, k=2)  # a second neighbour that does not exist is infinitely far
-    nearest: NDArray[np.int64] = labels[index[:, 0]]
-    tied = np.flatnonzero(distance[:, 1] <= distance[:, 0] * (1 + TIE))
-    if len(tied):
-        for query, found in zip(tied, tree.query_ball_point(queries[tied], distance[tied, 0] * (1 + TIE)), strict=True):
-            nearest[query] = labels[found].min()
-    return nearest
 
 
 @cache

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compiled import compiled
 from pipeline.params import Regions
-from pipeline.regions.hulls import convex_hulls, polygon_areas, rectangle_sides
+from pipeline.regions.hulls import find_hull, polygon_area, rectangle_sides
 
 
 @dataclass(frozen=True)
@@ -37,25 +38,41 @@ def measure_clusters(points: NDArray[np.float32], labels: NDArray[np.int64], par
         points: [N, >= 3] x, y, z in metres, LiDAR frame.
         labels: [N] cluster id without gaps; negative points belong to none.
     """
-    count = int(labels.max(initial=-1)) + 1
-    if count == 0:
-        empty = np.empty(0)
-        return ClusterShapes(empty, empty, empty, empty, empty, np.empty(0, bool))
-    order = np.argsort(labels, kind="stable")
-    order = order[np.searchsorted(labels[order], 0) :]
-    group, xyz = labels[order], points[order, :3].astype(np.float64)
-    starts = np.searchsorted(group, np.arange(count))
-    in_box = (np.abs(xyz[:, 0]) <= params.ego_width / 2) & (np.abs(xyz[:, 1]) <= params.ego_length / 2)
-    vertex, bounds = convex_hulls(xyz[:, :2], group, count)
-    short, long = rectangle_sides(xyz[:, :2], vertex, bounds)
-    return ClusterShapes(
-        area=polygon_areas(xyz[:, :2], vertex, bounds),
-        length=long,
-        bottom=np.minimum.reduceat(xyz[:, 2], starts),
-        top=np.maximum.reduceat(xyz[:, 2], starts),
-        aspect=np.divide(short, long, out=np.zeros(count), where=long > 0),
-        ego=np.logical_and.reduceat(in_box, starts),
-    )
+    numbers, ego = _measure(points[:, :3], labels, int(labels.max(initial=-1)) + 1, params.ego_width, params.ego_length)
+    area, short, long, bottom, top = numbers
+    aspect = np.divide(short, long, out=np.zeros_like(long), where=long > 0)
+    return ClusterShapes(area, long, bottom, top, aspect, ego)
+
+
+@compiled
+def _measure(
+    points: NDArray[np.float32], labels: NDArray[np.int64], count: int, ego_width: float, ego_length: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Area, short side, long side, bottom, top [5, count]; whether all points lie in the own car's box [count]."""
+    bounds = np.zeros(count + 1, np.int64)
+    for label in labels:
+        if label >= 0:
+            bounds[label + 1] += 1
+    bounds = np.cumsum(bounds)
+    order, ends = np.empty(bounds[-1], np.int64), bounds[:-1].copy()
+    for i in range(len(labels)):
+        if labels[i] >= 0:
+            order[ends[labels[i]]] = i
+            ends[labels[i]] += 1
+    numbers, ego = np.empty((5, count)), np.ones(count, np.bool_)
+    for k in range(count):
+        members = order[bounds[k] : bounds[k + 1]]
+        xy = np.empty((len(members), 2))
+        numbers[3, k], numbers[4, k] = np.inf, -np.inf
+        for i, member in enumerate(members):
+            x, y, z = np.float64(points[member, 0]), np.float64(points[member, 1]), np.float64(points[member, 2])
+            xy[i, 0], xy[i, 1] = x, y
+            numbers[3, k], numbers[4, k] = min(numbers[3, k], z), max(numbers[4, k], z)
+            ego[k] &= abs(x) <= ego_width / 2 and abs(y) <= ego_length / 2
+        corners = xy[find_hull(xy)]
+        short, long = rectangle_sides(corners)
+        numbers[0, k], numbers[1, k], numbers[2, k] = polygon_area(corners), short, long
+    return numbers, ego
 
 
 def judge_clusters(shapes: ClusterShapes, params: Regions) -> dict[str, NDArray[np.bool_]]:

@@ -9,12 +9,12 @@ Cloud", IROS 2022, by its authors' package.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compiled import compiled
 from pipeline.params import Regions
 
 MIN_SUPPORT = 3  # points that define a plane
@@ -57,27 +57,15 @@ def fit_ground_planes(points: NDArray[np.float32], params: Regions) -> NDArray[n
         bool [N].
     """
     slab, inside, count = _assign_slabs(points[:, 0], params)
-    order = np.argsort(slab, kind="stable")
-    x, y, z = (points[order, axis].astype(np.float64) for axis in range(3))
-    limit = np.maximum(params.ground_distance - params.ground_taper * np.hypot(x, y), params.min_ground_distance)
-    bounds = np.searchsorted(slab[order], np.arange(count + 1))
-    inside, slab = inside[order], slab[order]
-    support = _seed(z, inside, bounds, params)
-
-    # Ten moments per point, made once: a refit only sums the ones of its support.
-    moments = np.stack([np.ones_like(x), x, y, z, x * x, x * y, x * z, y * y, y * z, z * z])
-    ground = np.zeros(len(points), bool)
+    xyz = points[:, :3].astype(np.float64)
+    distance = np.hypot(xyz[:, 0], xyz[:, 1])
+    limit = np.maximum(params.ground_distance - params.ground_taper * distance, params.min_ground_distance)
+    ground = _seed(xyz[:, 2], slab, inside, count, params)
     for _ in range(params.refits):
-        # einsum and not matmul: BLAS splits sums by its thread count, so its last bits depend on the machine.
-        weights = support.astype(np.float64)
-        sums = np.stack([np.einsum("mn,n->m", moments[:, a:b], weights[a:b]) for a, b in _pairs(bounds)])
+        sums = _sum_moments(xyz, slab, ground & inside, count)
         normal, offset = _least_squares_planes(sums)
-        height = normal[slab, 0] * x + normal[slab, 1] * y + normal[slab, 2] * z - offset[slab]
-        ground = (height < limit) & (sums[:, 0] >= MIN_SUPPORT)[slab]
-        support = ground & inside
-    result = np.empty(len(points), bool)
-    result[order] = ground
-    return result
+        ground = _find_below(xyz, slab, normal, offset, limit, sums[:, 0] >= MIN_SUPPORT)
+    return ground
 
 
 def find_ground_patches(points: NDArray[np.float32], params: Regions) -> NDArray[np.bool_]:
@@ -119,29 +107,68 @@ def _silent_stdout() -> Iterator[None]:
         os.close(kept)
 
 
-def _assign_slabs(x: NDArray[np.float32], params: Regions) -> tuple[NDArray[np.int16], NDArray[np.bool_], int]:
-    """The slab of each point (int16 [N], outer points in the outermost one), whether it is within reach, slab count."""
+def _assign_slabs(x: NDArray[np.float32], params: Regions) -> tuple[NDArray[np.int64], NDArray[np.bool_], int]:
+    """The slab of each point (int64 [N], outer points in the outermost one), whether it is within reach, slab count."""
     count = int(np.ceil(2 * params.slab_reach / params.slab_length))
     position = np.floor((x.astype(np.float64) + params.slab_reach) / params.slab_length)
     inside = (x >= -params.slab_reach) & (x < params.slab_reach)
-    return np.clip(position, 0, count - 1).astype(np.int16), inside, count
+    return np.clip(position, 0, count - 1).astype(np.int64), inside, count
 
 
 def _seed(
-    z: NDArray[np.float64], inside: NDArray[np.bool_], bounds: NDArray[np.int64], params: Regions
+    z: NDArray[np.float64], slab: NDArray[np.int64], inside: NDArray[np.bool_], count: int, params: Regions
 ) -> NDArray[np.bool_]:
-    """First support of every slab, bool [N] in slab order."""
-    support = np.zeros(len(z), bool)
+    """First support of every slab, bool [N]."""
     lowest = params.min_slab_points
-    for a, b in _pairs(bounds):
-        if np.count_nonzero(inside[a:b]) < lowest:
-            continue
-        heights = z[a:b][inside[a:b] & (z[a:b] > -params.sensor_height - params.seed_margin)]
+    mean = np.full(count, -np.inf)
+    plausible = inside & (z > -params.sensor_height - params.seed_margin)
+    for k in np.flatnonzero(np.bincount(slab[inside], minlength=count) >= lowest):
+        heights = z[plausible & (slab == k)]
         if len(heights) > lowest:
             heights = np.partition(heights, lowest)[:lowest]
         if len(heights):
-            support[a:b] = inside[a:b] & (z[a:b] < heights.mean() + params.seed_margin)
-    return support
+            mean[k] = heights.mean()
+    return np.asarray(inside & (z < mean[slab] + params.seed_margin))
+
+
+@compiled
+def _sum_moments(
+    xyz: NDArray[np.float64], slab: NDArray[np.int64], support: NDArray[np.bool_], count: int
+) -> NDArray[np.float64]:
+    """Per slab the number of supporting points and the sums of x, y, z, xx, xy, xz, yy, yz, zz; [count, 10].
+
+    Summed one after another: BLAS splits sums by its thread count, so its last bits depend on the machine.
+    """
+    sums = np.zeros((count, 10))
+    for i in range(len(xyz)):
+        if support[i]:
+            x, y, z = xyz[i]
+            row = sums[slab[i]]
+            row[0] += 1
+            row[1] += x
+            row[2] += y
+            row[3] += z
+            row[4] += x * x
+            row[5] += x * y
+            row[6] += x * z
+            row[7] += y * y
+            row[8] += y * z
+            row[9] += z * z
+    return sums
+
+
+@compiled
+def _find_below(
+    xyz: NDArray[np.float64], slab: NDArray[np.int64], normal: NDArray[np.float64], offset: NDArray[np.float64],
+    limit: NDArray[np.float64], has_plane: NDArray[np.bool_],
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Which points lie less than `limit` [N] above the plane of their slab."""
+    below = np.zeros(len(xyz), np.bool_)
+    for i in range(len(xyz)):
+        k = slab[i]
+        height = normal[k, 0] * xyz[i, 0] + normal[k, 1] * xyz[i, 1] + normal[k, 2] * xyz[i, 2] - offset[k]
+        below[i] = has_plane[k] and height < limit[i]
+    return below
 
 
 def _least_squares_planes(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -153,8 +180,3 @@ def _least_squares_planes(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64
     normal = np.linalg.eigh(covariance)[1][:, :, 0]  # direction of least variance
     normal *= np.where(normal[:, 2:] < 0, -1.0, 1.0)  # an eigenvector has no sign; ground looks up
     return normal, (normal * centre).sum(axis=1)
-
-
-def _pairs(bounds: NDArray[np.int64]) -> list[tuple[int, int]]:
-    edges = bounds.tolist()
-    return list(pairwise(edges))

@@ -1,134 +1,140 @@
-"""Convex hulls and minimum-area rectangles of many point groups at once.
+"""Convex hulls on x y, their areas and minimum-area rectangles, compiled.
 
-A sweep has some two hundred clusters, most of them tiny; one call of a hull library for each costs more than DBSCAN.
+A sweep has hundreds of clusters, most of them tiny; one call of a hull library for each costs more than DBSCAN.
 """
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.compiled import compiled
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 ROUNDING = 1e-12  # relative
 
 
-def convex_hulls(xy: Floats, group: Ints, groups: int) -> tuple[Ints, Ints]:
-    """Quickhull (Barber, Dobkin and Huhdanpaa, ACM TOMS 1996) of every group, all groups in step.
+@compiled
+def find_hull(xy: Floats) -> Ints:
+    """Quickhull (Barber, Dobkin and Huhdanpaa, ACM TOMS 1996).
 
     Args:
-        xy: [N, 2], finite.
-        group: [N], ascending, each of 0 .. groups - 1 at least once.
-        groups: number of groups.
+        xy: [N, 2], finite, N > 0.
 
     Returns:
-        Indices [H] of the hull vertices, group by group and counter-clockwise within a group, and the bounds
-        [groups + 1] of the groups in it. Points on an edge are no vertices; a group on one spot has one vertex, a group
-        on one line two.
+        int64 [H], the vertices counter-clockwise from the leftmost one. Points on an edge are no vertices; points on
+        one spot have one vertex, on one line two.
     """
-    x, y = np.ascontiguousarray(xy[:, 0]), np.ascontiguousarray(xy[:, 1])
-    left = _argmax_per_owner(-x, -y, group, groups)
-    right = _argmax_per_owner(x, y, group, groups)
-    # The edges 2g (left to right) and 2g + 1 (right to left) of group g to begin with.
-    start, end = np.stack([left, right], 1).ravel(), np.stack([right, left], 1).ravel()
-    owner = np.repeat(np.arange(groups), 2)
-    point, edge = np.arange(len(xy)), 2 * group
-    finished: list[tuple[Ints, Ints]] = []
-    while len(start):
-        # A point was outside the edge over which these two were put up, so it is outside of one of them at most.
-        over_first = _outside(x, y, point, start[edge], end[edge])
-        over_second = _outside(x, y, point, start[edge + 1], end[edge + 1])
-        is_first, is_second = over_first > 0, over_second > 0
-        point = np.concatenate([point[is_first], point[is_second]])
-        edge = np.concatenate([edge[is_first], edge[is_second] + 1])
-        height = np.concatenate([over_first[is_first], over_second[is_second]])
-        progress = (x[point] - x[start[edge]]) * (x[end[edge]] - x[start[edge]])
-        progress += (y[point] - y[start[edge]]) * (y[end[edge]] - y[start[edge]])
-        apex = _argmax_per_owner(height, progress, edge, len(start))
-        final = apex < 0
-        finished.append((start[final], owner[final]))
-        split = np.flatnonzero(~final)
-        edge = 2 * (np.cumsum(~final) - 1)[edge]
-        top = point[apex[split]]
-        start, end = np.stack([start[split], top], 1).ravel(), np.stack([top, end[split]], 1).ravel()
-        owner = np.repeat(owner[split], 2)
-    vertex = np.concatenate([found for found, _ in finished])
-    return _sort_around(xy, vertex, np.concatenate([owners for _, owners in finished]), groups)
+    count = len(xy)
+    left = right = 0
+    for i in range(count):
+        if _before(xy, i, left):
+            left = i
+        if _before(xy, right, i):
+            right = i
+    vertices, found = np.empty(count + 1, np.int64), 0
+    if xy[left, 0] == xy[right, 0] and xy[left, 1] == xy[right, 1]:
+        vertices[0] = left
+        return vertices[:1]
+    # Edges wait on a stack, each with the points outside of it; a point is outside of one edge at most.
+    outside = np.arange(count)
+    first = _take_outside(xy, outside, 0, count, left, right)
+    second = _take_outside(xy, outside, first, count, right, left)
+    edges = np.empty((count + 2, 4), np.int64)
+    edges[0], edges[1] = (right, left, first, second), (left, right, 0, first)
+    waiting = 2
+    while waiting:
+        waiting -= 1
+        start, end, a, b = edges[waiting]
+        if a == b:
+            vertices[found] = start
+            found += 1
+            continue
+        top = _farthest(xy, outside, a, b, start, end)
+        middle = _take_outside(xy, outside, a, b, start, top)
+        last = _take_outside(xy, outside, middle, b, top, end)
+        edges[waiting], edges[waiting + 1] = (top, end, middle, last), (start, top, a, middle)
+        waiting += 2
+    return vertices[:found]
 
 
-def polygon_areas(xy: Floats, vertex: Ints, bounds: Ints) -> Floats:
-    """Shoelace areas [groups] of the polygons that `convex_hulls` returns; 0 for one or two vertices."""
-    corner = xy[vertex]
-    following = corner[_next_in_group(bounds)]
-    cross = corner[:, 0] * following[:, 1] - corner[:, 1] * following[:, 0]
-    return np.asarray(np.add.reduceat(cross, bounds[:-1]) / 2, np.float64)
+@compiled
+def polygon_area(corners: Floats) -> float:
+    """Shoelace area of the counter-clockwise polygon `corners` [H, 2]; 0 for one or two corners."""
+    total = 0.0
+    for i in range(len(corners)):
+        j = (i + 1) % len(corners)
+        # About the first corner: coordinates far from the origin would cost digits.
+        total += (corners[i, 0] - corners[0, 0]) * (corners[j, 1] - corners[0, 1])
+        total -= (corners[j, 0] - corners[0, 0]) * (corners[i, 1] - corners[0, 1])
+    return total / 2
 
 
-def rectangle_sides(xy: Floats, vertex: Ints, bounds: Ints) -> tuple[Floats, Floats]:
-    """Short and long side [groups] of each group's minimum-area rectangle.
+@compiled
+def rectangle_sides(corners: Floats) -> tuple[float, float]:
+    """Short and long side of the minimum-area rectangle around the convex polygon `corners` [H, 2].
 
-    One side of that rectangle lies on a hull edge (Freeman and Shapira, CACM 1975), so every edge is tried; among
-    rectangles of equal area the first one counts. One vertex gives (0, 0), two give (0, their distance).
+    One side of that rectangle lies on an edge (Freeman and Shapira, CACM 1975), so every edge is tried; among
+    rectangles of equal area the first one counts. One corner gives (0, 0), two give (0, their distance).
     """
-    corner = xy[vertex]
-    along = corner[_next_in_group(bounds)] - corner
-    norm = np.hypot(along[:, 0], along[:, 1])
-    along = np.where(norm[:, None] > 0, along / np.where(norm > 0, norm, 1)[:, None], [1.0, 0.0])
-    # Every edge against every vertex of its own group: sizes n_g * n_g, laid out edge after edge.
-    size = np.diff(bounds)
-    per_edge = np.repeat(size, size)
-    edge_start = np.concatenate([[0], np.cumsum(per_edge)])
-    edge = np.repeat(np.arange(len(vertex)), per_edge)
-    other = np.arange(edge_start[-1]) - edge_start[edge] + np.repeat(bounds[:-1], size)[edge]
-    u = along[edge, 0] * corner[other, 0] + along[edge, 1] * corner[other, 1]
-    v = along[edge, 0] * corner[other, 1] - along[edge, 1] * corner[other, 0]
-    length, width = (
-        np.maximum.reduceat(side, edge_start[:-1]) - np.minimum.reduceat(side, edge_start[:-1]) for side in (u, v)
-    )
-    owner = np.repeat(np.arange(len(size)), size)
-    best = np.lexsort((length * width, owner))[bounds[:-1]]
-    sides = np.stack([length[best], width[best]])
-    return sides.min(axis=0), sides.max(axis=0)
+    best, short, long = np.inf, 0.0, 0.0
+    for i in range(len(corners)):
+        j = (i + 1) % len(corners)
+        x, y = corners[j, 0] - corners[i, 0], corners[j, 1] - corners[i, 1]
+        norm = np.hypot(x, y)
+        if norm == 0:
+            continue
+        along_low = along_high = across_low = across_high = 0.0
+        for k in range(len(corners)):
+            dx, dy = corners[k, 0] - corners[i, 0], corners[k, 1] - corners[i, 1]
+            along, across = (x * dx + y * dy) / norm, (x * dy - y * dx) / norm
+            along_low, along_high = min(along_low, along), max(along_high, along)
+            across_low, across_high = min(across_low, across), max(across_high, across)
+        length, width = along_high - along_low, across_high - across_low
+        if length * width < best:
+            best, short, long = length * width, min(length, width), max(length, width)
+    return short, long
 
 
-def _outside(x: Floats, y: Floats, point: Ints, start: Ints, end: Ints) -> Floats:
-    """How far each point lies outside its edge (right of it), times the edge's length, m2; 0 for a point inside.
+@compiled
+def _before(xy: Floats, i: int, j: int) -> bool:
+    """Order by x, then y."""
+    before: bool = xy[i, 0] < xy[j, 0] or (xy[i, 0] == xy[j, 0] and xy[i, 1] < xy[j, 1])
+    return before
+
+
+@compiled
+def _height(xy: Floats, point: int, start: int, end: int) -> float:
+    """How far a point lies outside an edge (right of it), times the edge's length, m2; 0 for a point inside.
 
     A point on the line gets a rounding error of either sign, and must not become a vertex.
     """
-    across, along = x[end] - x[start], y[end] - y[start]
-    rightward, forward = x[point] - x[start], y[point] - y[start]
-    length = np.maximum(np.abs(across), np.abs(along))
-    cross: Floats = along * rightward - across * forward
-    slack = ROUNDING * length * (length + np.abs(rightward) + np.abs(forward))
-    return np.where(cross > slack, cross, 0.0)
+    across, along = xy[end, 0] - xy[start, 0], xy[end, 1] - xy[start, 1]
+    rightward, forward = xy[point, 0] - xy[start, 0], xy[point, 1] - xy[start, 1]
+    length = max(abs(across), abs(along))
+    height = along * rightward - across * forward
+    return height if height > ROUNDING * length * (length + abs(rightward) + abs(forward)) else 0.0
 
 
-def _argmax_per_owner(value: Floats, tie: Floats, owner: Ints, owners: int) -> Ints:
-    """Index of each owner's largest value, among equals that with the largest tie; -1 for an owner without entries."""
-    best = np.full(owners, -np.inf)
-    np.maximum.at(best, owner, value)
-    candidate = np.flatnonzero(value == best[owner])
-    candidate = candidate[np.lexsort((tie[candidate], owner[candidate]))]
-    result = np.full(owners, -1)
-    result[owner[candidate]] = candidate  # the last assignment to an index wins
-    return result
+@compiled
+def _take_outside(xy: Floats, outside: Ints, a: int, b: int, start: int, end: int) -> int:
+    """Moves those of outside[a:b] that lie outside an edge to the front, and says where they end."""
+    taken = a
+    for i in range(a, b):
+        if _height(xy, outside[i], start, end) > 0:
+            outside[taken], outside[i] = outside[i], outside[taken]
+            taken += 1
+    return taken
 
 
-def _sort_around(xy: Floats, vertex: Ints, owner: Ints, groups: int) -> tuple[Ints, Ints]:
-    """Vertices group by group, counter-clockwise, and the bounds of the groups."""
-    count = np.bincount(owner, minlength=groups)
-    centre = np.stack([np.bincount(owner, xy[vertex, axis], groups) / count for axis in (0, 1)], 1)
-    arm = xy[vertex] - centre[owner]
-    order = np.lexsort((np.arctan2(arm[:, 1], arm[:, 0]), owner))
-    # A group on one spot came with the same vertex (or a twin of it) twice.
-    sorted_vertex, sorted_owner = vertex[order], owner[order]
-    twin = np.zeros(len(order), bool)
-    twin[1:] = (sorted_owner[1:] == sorted_owner[:-1]) & (xy[sorted_vertex[1:]] == xy[sorted_vertex[:-1]]).all(axis=1)
-    sorted_vertex, sorted_owner = sorted_vertex[~twin], sorted_owner[~twin]
-    return sorted_vertex, np.searchsorted(sorted_owner, np.arange(groups + 1))
-
-
-def _next_in_group(bounds: Ints) -> Ints:
-    """Index of each vertex's successor around its own polygon."""
-    following = np.arange(1, bounds[-1] + 1)
-    following[bounds[1:] - 1] = bounds[:-1]
-    return following
+@compiled
+def _farthest(xy: Floats, outside: Ints, a: int, b: int, start: int, end: int) -> int:
+    """Which of outside[a:b] is farthest from an edge, of equally far ones the farthest along it."""
+    best, best_height, best_progress = int(outside[a]), -1.0, 0.0
+    for i in range(a, b):
+        point = int(outside[i])
+        height = _height(xy, point, start, end)
+        progress = (xy[point, 0] - xy[start, 0]) * (xy[end, 0] - xy[start, 0])
+        progress += (xy[point, 1] - xy[start, 1]) * (xy[end, 1] - xy[start, 1])
+        if height > best_height or (height == best_height and progress > best_progress):
+            best, best_height, best_progress = point, height, progress
+    return best

@@ -31,13 +31,14 @@ def segment(points: NDArray[np.float32], params: Regions) -> Segmentation:
     """Semantic pooling of one key-frame sweep (CALICO): ground, DBSCAN, a finer one of what is oversized, filters.
 
     Args:
-        points: [N, >= 3], x, y, z in metres, LiDAR frame (x right, y forward, z up); N may be 0.
+        points: [N, >= 3], x, y, z in metres, LiDAR frame (x right, y forward, z up); N may be 0. A point with a
+            coordinate that is not finite takes part in nothing and is `NOISE`.
 
     Raises:
-        ValueError: a coordinate is not finite, or there are more regions than int16 can number.
+        ValueError: there are more regions than int16 can number, or the points lie too far apart.
     """
     if not np.isfinite(points[:, :3]).all():
-        raise ValueError("a coordinate is not finite")
+        return _segment_valid(points, params)
     ground = find_ground(points, params)
     above = points[~ground]
     labels = cluster(above, params)
@@ -60,7 +61,19 @@ def segment(points: NDArray[np.float32], params: Regions) -> Segmentation:
         "ground": int(ground.sum()),
         "noise": int((ids == NOISE).sum()),
         "rejected": int((ids == REJECTED).sum()),
+        "invalid": 0,
         "clusters": len(kept),
         "kept": regions,
     }
     return Segmentation(ids, counts | {reason: int(broken.sum()) for reason, broken in verdicts.items()})
+
+
+def _segment_valid(points: NDArray[np.float32], params: Regions) -> Segmentation:
+    """The segmentation of the finite points; the others are `NOISE`."""
+    valid = np.isfinite(points[:, :3]).all(axis=1)
+    sound = segment(points[valid], params)
+    ids = np.full(len(points), NOISE, np.int16)
+    ids[valid] = sound.ids
+    invalid = len(points) - int(valid.sum())
+    changed = {"points": len(points), "noise": sound.counts["noise"] + invalid, "invalid": invalid}
+    return Segmentation(ids, sound.counts | changed)

@@ -13,7 +13,7 @@ def paper_regions() -> Regions:
     """The constants of the published method."""
     return Regions(
         ground="plane_fit", slab_length=10.0, slab_reach=54.0, sensor_height=1.841, seed_margin=0.5, refits=5,
-        ground_distance=0.2, ground_taper=0.0, min_ground_distance=0.2, min_slab_points=50, clustering="dbscan",
+        ground_distance=0.2, ground_taper=0.0, min_ground_distance=0.2, min_slab_points=50, clustering="grid",
         eps=0.75, min_samples=5, dims=2, range_scale=None, z_weight=1.0, split_eps=None, split_min_samples=5,
         min_area=0.25, max_area=20.0, max_length=None, max_height=None, flat_height=0.0, max_flat_area=20.0,
         max_bottom=None, min_top=-1.59, max_top=3.0, min_aspect=0.1, ego_length=4.2, ego_width=2.0, frames_per_shard=4,

@@ -1,6 +1,7 @@
 """DBSCAN against its definition and scikit-learn; border points follow our rule."""
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from pipeline.regions.clustering import cluster, transform
 from tests.reference.regions import dbscan, paper_regions, resolve_border
 
 PAPER = paper_regions()
+Backend = Literal["grid", "dbscan", "sklearn"]
+SPACES: list[tuple[Backend, int]] = [("grid", 2), ("grid", 3), ("dbscan", 2), ("sklearn", 2), ("sklearn", 3)]
 
 
 def assert_same_partition(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> None:
@@ -22,17 +25,20 @@ def assert_same_partition(ours: NDArray[np.int64], theirs: NDArray[np.int64]) ->
 
 @settings(max_examples=40, deadline=None)
 @given(
-    seed=st.integers(0, 10**6), count=st.integers(1, 250), dims=st.sampled_from([2, 3]),
-    grid=st.sampled_from([0.0, 0.25]),
+    seed=st.integers(0, 10**6), count=st.integers(1, 250), space=st.sampled_from(SPACES),
+    spacing=st.sampled_from([0.0, 0.25]), min_samples=st.integers(1, 9),
 )  # fmt: skip
-def test_equals_its_definition(seed: int, count: int, dims: int, grid: float) -> None:
+def test_equals_its_definition(
+    seed: int, count: int, space: tuple[Backend, int], spacing: float, min_samples: int
+) -> None:
     rng = np.random.default_rng(seed)
     centres = rng.uniform(-6, 6, (12, 3))
     cloud = centres[rng.integers(0, 12, count)] + rng.normal(0, 0.6, (count, 3))
-    if grid:  # many equal distances, some of them exactly eps = 3 cells
-        cloud = np.round(cloud / grid) * grid
+    if spacing:  # many equal distances, some of them exactly eps = 3 spacings
+        cloud = np.round(cloud / spacing) * spacing
     points = cloud.astype(np.float32)
-    params = replace(PAPER, dims=dims)
+    backend, dims = space
+    params = replace(PAPER, clustering=backend, dims=dims, min_samples=min_samples)
     labels = cluster(points, params)
     coordinates = points[:, :dims].astype(np.float64)
     component, core, noise = dbscan(coordinates, params.eps, params.min_samples)
@@ -44,13 +50,15 @@ def test_equals_its_definition(seed: int, count: int, dims: int, grid: float) ->
         assert labels[point] == resolve_border(coordinates, core, labels, point)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_equals_sklearn_on_thousands_of_points(seed: int) -> None:
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("backend", "dims"), [("grid", 2), ("grid", 3), ("dbscan", 2)])
+def test_equals_sklearn_on_thousands_of_points(backend: Backend, dims: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    centres = rng.uniform(-50, 50, (60, 2))
-    points = centres[rng.integers(0, 60, 4000)] + rng.normal(0, 2, (4000, 2)) * rng.uniform(0.05, 1, 2)
-    labels = cluster(points.astype(np.float32), PAPER)
-    oracle = DBSCAN(eps=PAPER.eps, min_samples=PAPER.min_samples).fit(points.astype(np.float32).astype(np.float64))
+    centres = rng.uniform(-50, 50, (60, dims))
+    cloud = centres[rng.integers(0, 60, 4000)] + rng.normal(0, 2, (4000, dims)) * rng.uniform(0.05, 1, dims)
+    points = cloud.astype(np.float32)
+    labels = cluster(points, replace(PAPER, clustering=backend, dims=dims))
+    oracle = DBSCAN(eps=PAPER.eps, min_samples=PAPER.min_samples).fit(points.astype(np.float64))
     assert np.array_equal(labels < 0, oracle.labels_ < 0)
     core = oracle.core_sample_indices_
     assert_same_partition(labels[core], oracle.labels_[core])
@@ -90,10 +98,39 @@ def test_dims_3_separates_what_hangs_above() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 800), spread=st.floats(1, 15))
-def test_both_backends_give_the_same_clusters(seed: int, count: int, spread: float) -> None:
+def test_every_backend_gives_the_same_clusters(seed: int, count: int, spread: float) -> None:
     """Border points included: which cluster they go to is ours to say, not the backend's."""
     points = np.random.default_rng(seed).normal(0, spread, (count, 3)).astype(np.float32)
-    assert np.array_equal(cluster(points, PAPER), cluster(points, replace(PAPER, clustering="sklearn")))
+    found = {space: cluster(points, replace(PAPER, clustering=space[0], dims=space[1])) for space in SPACES}
+    for (backend, dims), labels in found.items():
+        assert np.array_equal(labels, found["sklearn", dims]), backend
+
+
+def test_the_package_dbscan_is_refused_in_three_dimensions() -> None:
+    with pytest.raises(ValueError, match="misses core points with dims: 3; choose grid or sklearn"):
+        replace(PAPER, clustering="dbscan", dims=3)
+
+
+def test_points_too_far_apart_for_a_grid_are_refused() -> None:
+    points = np.zeros((9, 3), np.float32)
+    points[0] = 1e9
+    with pytest.raises(ValueError, match="too far apart"):
+        cluster(points, replace(PAPER, dims=3))
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_moved_and_turned_points_keep_their_clusters(dims: int) -> None:
+    """The grid lies otherwise; eps is far from every distance that decides."""
+    rng = np.random.default_rng(dims)
+    centres = np.stack(np.meshgrid([-9.0, 0.0, 9.0], [-9.0, 0.0, 9.0], [0.0, 5.0]), axis=-1).reshape(-1, 3)
+    points = centres[rng.integers(0, len(centres), 900)] + rng.uniform(-0.4, 0.4, (900, 3))
+    params = replace(PAPER, dims=dims)
+    labels = cluster(points.astype(np.float32), params)
+    assert labels.max() + 1 == (9 if dims == 2 else 18)
+    for angle in rng.uniform(0, 2 * np.pi, 5):
+        turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+        moved = points @ turn.T + rng.uniform(-30, 30, 3)
+        assert np.array_equal(cluster(moved.astype(np.float32), params), labels)
 
 
 def test_range_is_compressed_towards_the_sensor() -> None:

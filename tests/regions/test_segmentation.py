@@ -38,7 +38,7 @@ def test_ids_say_what_each_point_is() -> None:
         name: {identity} for name, identity in expected.items()
     }
     assert result.counts == {
-        "points": 5401, "rich": 400, "ground": 3000, "noise": 1, "rejected": 2000, "clusters": 3, "kept": 2,
+        "points": 5401, "rich": 400, "ground": 3000, "noise": 1, "rejected": 2000, "invalid": 0, "clusters": 3, "kept": 2,
         "small": 0, "large": 1, "tall": 0, "low": 0, "high": 1, "hanging": 0, "thin": 0, "ego": 0,
     }  # fmt: skip
 
@@ -87,8 +87,13 @@ def test_without_ground_removal_no_point_is_ground() -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_point_that_is_nowhere_is_refused(value: float) -> None:
+def test_a_point_that_is_nowhere_is_counted_noise_and_changes_no_other(value: float) -> None:
     points, _ = street()
-    points[7, 1] = value
-    with pytest.raises(ValueError, match="not finite"):
-        segment(points, PAPER)
+    expected = segment(points, PAPER)
+    holed = np.insert(points, 7, points[7], axis=0)
+    holed[7, 1] = value
+    result = segment(holed, PAPER)
+    assert result.ids[7] == NOISE
+    assert np.array_equal(np.delete(result.ids, 7), expected.ids)
+    changed = {"points": 1, "noise": 1, "invalid": 1}
+    assert result.counts == {name: count + changed.get(name, 0) for name, count in expected.counts.items()}
