@@ -38,8 +38,8 @@ def test_ids_say_what_each_point_is() -> None:
         name: {identity} for name, identity in expected.items()
     }
     assert result.counts == {
-        "points": 5401, "rich": 400, "ground": 3000, "noise": 1, "rejected": 2000, "invalid": 0, "clusters": 3, "kept": 2,
-        "small": 0, "large": 1, "tall": 0, "low": 0, "high": 1, "hanging": 0, "thin": 0, "ego": 0,
+        "points": 5401, "rich": 400, "ground": 3000, "noise": 1, "rejected": 2000, "invalid": 0, "clusters": 3,
+        "kept": 2, "small": 0, "large": 1, "tall": 0, "low": 0, "high": 1, "hanging": 0, "thin": 0, "ego": 0,
     }  # fmt: skip
 
 
