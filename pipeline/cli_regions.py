@@ -80,7 +80,7 @@ def grid(
     draw_heatmaps(axes, rows, out / "heatmap.png")
     header, lines = grid_table(axes, rows)
     print_tables(
-        [Table("Sensitivity of the regions", note, header, lines)], [], Console(width=max(Console().width, 100))
+        [Table("Sensitivity of the regions", note, header, lines)], [], Console(width=max(Console().width, 140))
     )
     typer.echo(f"wrote {out / 'grid.csv'} and {out / 'heatmap.png'}")
 
