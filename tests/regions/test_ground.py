@@ -40,6 +40,24 @@ def test_each_slab_has_its_own_height() -> None:
     assert not found[ground:].any()
 
 
+@pytest.mark.parametrize("slope", [0.03, 0.06])
+def test_a_road_that_climbs_to_the_side(slope: float) -> None:
+    """From a border of slabs on; inside a slab a plane follows any slope that its seeds, half a metre high, can see."""
+    points, ground = street(5)
+    points[:, 2] += slope * np.maximum(points[:, 0] - 6, 0)
+    found = find_ground(points, PAPER)
+    assert found[:ground].mean() > 0.999
+    assert not found[ground:].any()
+
+
+def test_a_kerb_inside_a_slab_is_ground_on_both_sides() -> None:
+    points, ground = street(6)
+    points[:, 2] += np.where(points[:, 0] >= 11, 0.12, 0.0)
+    found = find_ground(points, PAPER)
+    assert found[:ground].mean() > 0.999
+    assert not found[ground:].any()
+
+
 def test_points_far_below_are_ground_whatever_the_sign_of_the_normal() -> None:
     points, _ = street(3)
     points[:20, 2] = -5
