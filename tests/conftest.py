@@ -1,8 +1,11 @@
-"""A small embedded world, built once a test session for every room that reads data."""
+"""A small embedded world and its regions, built once a test session for every room that reads data."""
 
+import shutil
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.params import Runtime, Simulate
 from pipeline.simulation.world import build_world
@@ -29,3 +32,32 @@ def world(tmp_path_factory: pytest.TempPathFactory, world_params: Simulate, worl
     root = tmp_path_factory.mktemp("world")
     build_world(world_params, "v1.0-embedded", root, world_runtime)
     return root
+
+
+@pytest.fixture(scope="session")
+def region_template(world: Path, world_runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder with what the stages prepare and regions make of the small world, two frames a shard.
+
+    Tests must not write into it: they take `region_project`.
+    """
+    from stages import prepare, regions
+
+    project = tmp_path_factory.mktemp("regions")
+    content = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())
+    content["dataset"]["root"] = str(world)
+    content["prepare"] |= {"map_resolution": 1.0, "fractions": [1.0]}
+    content["regions"]["frames_per_shard"] = 2
+    (project / "params.yaml").write_text(yaml.safe_dump(content))
+    (project / "runtime.yaml").write_text(yaml.safe_dump(vars(world_runtime)))
+    with chdir(project):
+        prepare.main()
+        regions.main()
+    return project
+
+
+@pytest.fixture
+def region_project(region_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, as the working directory."""
+    project = Path(shutil.copytree(region_template, tmp_path / "project"))
+    monkeypatch.chdir(project)
+    return project
