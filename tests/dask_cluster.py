@@ -14,8 +14,13 @@ ROOT = Path(__file__).parents[1]
 
 
 @contextmanager
-def dask_cluster(workers: int, folder: Path) -> Iterator[str]:
+def dask_cluster(workers: int, folder: Path, checkout: Path = ROOT) -> Iterator[str]:
     """Starts `dask scheduler` and so many `dask worker`; the workers run in a folder that is not the project.
+
+    Args:
+        workers: how many.
+        folder: for logs; empty.
+        checkout: where the workers find the project's code.
 
     Yields:
         The scheduler's address.
@@ -26,18 +31,18 @@ def dask_cluster(workers: int, folder: Path) -> Iterator[str]:
     with ExitStack() as stack:
         scheduler = ["scheduler", "--host", "127.0.0.1", "--port", "0", *common]
         for command in [scheduler, *[["worker", "--nthreads", "1", *common]] * workers]:
-            stack.enter_context(_process(command, folder))
+            stack.enter_context(_process(command, folder, checkout))
         while not note.exists() or not note.read_text():
             time.sleep(0.02)
         yield json.loads(note.read_text())["address"]
 
 
 @contextmanager
-def _process(words: list[str], folder: Path) -> Iterator[None]:
+def _process(words: list[str], folder: Path, checkout: Path) -> Iterator[None]:
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "dask", *words], cwd=folder / "elsewhere", stdout=log, stderr=log,
-            env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
+            env=os.environ | {"PYTHONPATH": str(checkout)}, start_new_session=True,
         )  # fmt: skip
         try:
             yield

@@ -21,6 +21,8 @@ from pipeline.regions.shards import Reader, Sweep, Unit, compute_shard, cut_unit
 
 __all__ = ["Reader", "Sweep", "build_regions"]
 
+SHARE = "put project and dataset on a file system that all dask workers share, at the same path, and try again"
+
 
 def build_regions(
     params: Regions, frames: Sequence[Sweep], read: Reader, *, identity: str, scratch: Path, runtime: Runtime
@@ -43,7 +45,8 @@ def build_regions(
 
     Raises:
         UserError: there are no frames; a larger share than `max_bad_frames` cannot be read (found as early as the
-            finished shards show it); or a worker runs other code or libraries than this process.
+            finished shards show it); a worker runs other code or libraries than this process, or shares no files with
+            it.
     """
     if not frames:
         raise UserError("the index holds no frames", where="data/index", remedy="check dataset.version and its splits")
@@ -74,9 +77,9 @@ def build_shard(unit: Unit, draft: Path, provenance: Provenance) -> Shard:
     another worker finished meanwhile, one of a killed build or one that died before it could answer, is taken over.
 
     Raises:
-        UserError: this process runs other code or libraries than the one that asks.
+        UserError: this process runs other code or libraries than the one that asks, or does not see the draft.
     """
-    check_worker(unit, provenance)
+    check_worker(unit, provenance, draft)
     there = _finished_shard(draft, unit.first)
     if there is not None:
         return there
@@ -86,11 +89,11 @@ def build_shard(unit: Unit, draft: Path, provenance: Provenance) -> Shard:
     return shard
 
 
-def check_worker(unit: Unit, provenance: Provenance) -> None:
+def check_worker(unit: Unit, provenance: Provenance, folder: Path) -> None:
     """Refuses to compute in a process whose bytes could differ: a dask worker elsewhere, or one started before an edit.
 
     Raises:
-        UserError: code or libraries differ from `provenance`; names them.
+        UserError: code or libraries differ from `provenance` (names them), or the `folder` to write into is not there.
     """
     differences = provenance.differences(provenance_here(provenance.index, unit.read))
     if differences:
@@ -100,6 +103,8 @@ def check_worker(unit: Unit, provenance: Provenance) -> None:
             where=os.uname().nodename,
             remedy="start the dask workers again, from the same checkout and the same requirements.lock",
         )
+    if not folder.is_dir():
+        raise UserError("a worker does not see the folder to write into", where=_on_this_machine(folder), remedy=SHARE)
 
 
 def draft_key(params: Regions, frames: Sequence[Sweep], provenance: Provenance) -> str:
@@ -135,8 +140,14 @@ def _assemble(draft: Path, params: Regions, provenance: Provenance, layout: Layo
 def _link(source: Path, target: Path) -> None:
     try:
         target.hardlink_to(source)
+    except FileNotFoundError:  # a worker wrote it into a folder of the same name, elsewhere
+        raise UserError("a worker's shard is not here", where=_on_this_machine(source), remedy=SHARE) from None
     except OSError:  # a file system without hard links
         shutil.copyfile(source, target)
+
+
+def _on_this_machine(path: Path) -> str:
+    return f"{path} on {os.uname().nodename}"
 
 
 def _shard_path(draft: Path, shard: Shard) -> Path:

@@ -15,7 +15,7 @@ from pipeline.regions.placement import flush_folder, place_file
 from pipeline.regions.provenance import Provenance, provenance_here
 from pipeline.regions.records import Shard
 from pipeline.regions.shards import Reader, Sweep, Unit, compute_shard, cut_units
-from pipeline.regions.verification import verify_store
+from pipeline.regions.verification import Verdict, verify_store
 
 ANEW = "build all regions anew: `dvc repro --force --single-item regions`"
 
@@ -48,27 +48,35 @@ def repair_store(
         _check_provenance(path, manifest, provenance_here(identity, read))
     drafts = path.absolute().with_name(f".{path.name}.repair")  # beside the store: an artifact holds no strays
     shutil.rmtree(drafts, ignore_errors=True)
+    if not verdict.damages:
+        return []
     drafts.mkdir()
     try:
         if any(damage.file == HEADER for damage in verdict.damages):
             _replace_header(path, manifest, drafts)
-        params = manifest.regions(path)
-        units = cut_units(params, manifest.layout, frames, read, [shard.first for shard in verdict.shards])
-        work = [
-            (unit, shard, path.absolute(), drafts, manifest.provenance)
-            for unit, shard in zip(units, verdict.shards, strict=True)
-        ]
-        refused = [reason for reason in run_units(rebuild_shard, work, title="repair", runtime=runtime) if reason]
+        refused = _rebuild(verdict, frames, read, drafts, runtime) if verdict.shards else []
     finally:
         shutil.rmtree(drafts, ignore_errors=True)
     if refused:
         raise UserError(
-            f"{len(refused)} of {len(work)} damaged shards do not come out as they were and stay as they are "
+            f"{len(refused)} of {len(verdict.shards)} damaged shards do not come out as they were and stay as they are "
             f"({'; '.join(refused[:3])}{'; ...' if len(refused) > 3 else ''})",
             where=str(path),
             remedy=f"bring the sensor files back to what they were, or {ANEW}",
         )
     return [damage.file for damage in verdict.damages]
+
+
+def _rebuild(verdict: Verdict, frames: Sequence[Sweep], read: Reader, drafts: Path, runtime: Runtime) -> list[str]:
+    """Makes the damaged shards again; why some of them were refused."""
+    manifest, shards = verdict.manifest, verdict.shards
+    params = manifest.regions(verdict.path)
+    units = cut_units(params, manifest.layout, frames, read, [shard.first for shard in shards])
+    work = [
+        (unit, shard, verdict.path.absolute(), drafts, manifest.provenance)
+        for unit, shard in zip(units, shards, strict=True)
+    ]
+    return [reason for reason in run_units(rebuild_shard, work, title="repair", runtime=runtime) if reason]
 
 
 def rebuild_shard(unit: Unit, shard: Shard, store: Path, drafts: Path, provenance: Provenance) -> str | None:
@@ -77,7 +85,7 @@ def rebuild_shard(unit: Unit, shard: Shard, store: Path, drafts: Path, provenanc
     Returns:
         None, or why it was refused.
     """
-    check_worker(unit, provenance)
+    check_worker(unit, provenance, drafts)
     made, content = compute_shard(unit)
     if made.sha256 == shard.sha256:
         _replace(store / shard.file, content, drafts)
