@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import yaml
@@ -88,16 +88,17 @@ def collect_experiments(entries: Sequence[Mapping[str, Any]], axes: Axes) -> tup
     """The grid that DVC experiments make.
 
     Args:
-        entries: of `dvc.api.exp_show`: a flat mapping of params and metrics per experiment; others are left out.
+        entries: of `dvc.api.exp_show`: a flat mapping of params and metrics per experiment, the newest first; others
+            are left out.
         axes: experiments with other values than these are left out; where empty, the axes are all values of `regions`
             that differ between the experiments.
 
     Returns:
-        axes, one row a place (of several experiments at one place the last) and the number of experiments without
+        axes, one row a place (of several experiments at one place the newest) and the number of experiments without
         metrics: queued, running or failed.
 
     Raises:
-        UserError: there is no experiment with metrics, or none that differs from another.
+        UserError: there is no experiment with metrics, none that differs from another, or none with values of `axes`.
     """
     named = [entry for entry in entries if entry.get("Experiment")]
     done = [entry for entry in named if _metric(entry, "headline.frames") is not None]
@@ -107,8 +108,8 @@ def collect_experiments(entries: Sequence[Mapping[str, Any]], axes: Axes) -> tup
             where="dvc exp show",
             remedy="queue some: `dvc exp run --queue -S 'regions.eps=0.5,0.75' region_quality`, then `dvc queue start`",
         )
-    keys = list(axes) or sorted({key.removeprefix(PREFIX) for key in done[0] if key.startswith(PREFIX)})
-    found = {key: _ordered(entry.get(PREFIX + key) for entry in done) for key in keys}
+    # Metrics of region_quality have names below `regions` too, so the params are asked for by their own names.
+    found = {field.name: _ordered(_value(entry, field.name) for entry in done) for field in fields(Regions)}
     axes = axes or {key: values for key, values in found.items() if len(values) > 1}
     if not axes:
         raise UserError(
@@ -118,17 +119,30 @@ def collect_experiments(entries: Sequence[Mapping[str, Any]], axes: Axes) -> tup
         )
     rows: dict[tuple[Any, ...], Row] = {}
     for entry in done:
-        place = {key: entry.get(PREFIX + key) for key in axes}
+        place = {key: _value(entry, key) for key in axes}
         if all(value in axes[key] for key, value in place.items()):
-            names = numbers_of(Quality())
-            numbers = {name: _metric(entry, f"{_group(name)}.{name}") for name in names}
-            rows[tuple(place.values())] = Row(place, numbers)
+            numbers = {name: _metric(entry, f"{_group(name)}.{name}") for name in numbers_of(Quality())}
+            rows.setdefault(tuple(place.values()), Row(place, numbers))
+    if not rows:
+        raise UserError(
+            f"none of {len(done)} DVC experiments lies on this grid",
+            where="command line",
+            remedy="leave the values out: then the grid has all values that the experiments have",
+        )
     ordered = [rows[place] for place in itertools.product(*axes.values()) if place in rows]
     return axes, ordered, len(named) - len(done)
 
 
 def _group(name: str) -> str:
     return "segmentation" if name.endswith("segmentation") else "headline"
+
+
+def _value(entry: Mapping[str, Any], key: str) -> Any:
+    """A param as params.yaml has it: DVC gives every number as float, and null as text."""
+    value = entry.get(PREFIX + key)
+    if value == "None":
+        return None
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _metric(entry: Mapping[str, Any], name: str) -> float | None:
