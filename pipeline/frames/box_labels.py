@@ -39,10 +39,10 @@ def read_box_labels(root: Path, version: str, frames: Sequence[Frame]) -> list[B
     Raises:
         UserError: a table is missing or broken.
     """
-    categories = by_token(read_table(root, version, "category"))
-    instances = by_token(read_table(root, version, "instance"))
     rows: dict[str, list[Row]] = {frame.token: [] for frame in frames}
     try:
+        categories = by_token(read_table(root, version, "category"))
+        instances = by_token(read_table(root, version, "instance"))
         names = {token: categories[row["category_token"]]["name"] for token, row in instances.items()}
         for row in read_table(root, version, "sample_annotation"):
             if row["sample_token"] in rows:
