@@ -61,7 +61,7 @@ def draw_heatmaps(axes: Axes, rows: Sequence[Row], path: Path) -> None:
             image = panel.imshow(table, norm=norm, cmap="viridis", origin="lower", aspect="auto")
             _write_numbers(panel, table, norm)
             panel.set_xticks(range(len(across_values)), [str(value) for value in across_values], fontsize=7)
-            panel.set_yticks(range(len(up_values)), [_text(value) for value in up_values], fontsize=7)
+            panel.set_yticks(range(len(up_values)), [_text(value) if up else "" for value in up_values], fontsize=7)
             if number == 0:
                 panel.set_title("\n".join(f"{key} {_text(value)}" for key, value in combination.items()), fontsize=8)
             if number == len(QUANTITIES) - 1:
