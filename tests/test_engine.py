@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from pipeline import engine
@@ -162,6 +163,18 @@ def test_no_scheduler_and_no_workers(tmp_path: Path, monkeypatch: pytest.MonkeyP
         with pytest.raises(UserError, match="has no worker") as caught:
             run_units(work, [(1,)], title="t", runtime=replace(ALONE, scheduler=address))
         assert f"dask worker {address}" in caught.value.remedy
+
+
+def test_a_lost_scheduler_is_told(tmp_path: Path) -> None:
+    with dask_cluster(2, tmp_path) as address:
+        here = [child for child in psutil.Process().children() if str(tmp_path / "scheduler.json") in child.cmdline()]
+        (scheduler,) = [child for child in here if "scheduler" in child.cmdline()]
+        runtime = replace(ALONE, scheduler=address)
+        with pytest.raises(UserError, match="the dask cluster was lost") as caught:
+            run_units(
+                work, [(n, 0.1) for n in range(99)], title="t", runtime=runtime, accept=lambda _: scheduler.kill()
+            )
+        assert "start the same command again" in caught.value.remedy
 
 
 PROGRAM = """if True:

@@ -108,6 +108,7 @@ def test_the_plots_of_the_graph_name_columns_that_exist(
                 shown.add(Path(file).stem)
                 (header, *_) = csv.reader((tmp_path / Path(file).name).read_text().splitlines())
                 assert {plot["x"], *([columns] if isinstance(columns, str) else columns)} <= set(header)
+        assert (ROOT / f".dvc/plots/{plot.get('template', 'bars')}.json").is_file()
     assert shown == set(region_audit.TABLES)
 
 

@@ -16,6 +16,7 @@ from pipeline.frames.points import read_points
 from pipeline.params import Runtime
 from pipeline.regions import builder
 from pipeline.regions.builder import Sweep, build_regions
+from pipeline.regions.layout import Layout
 from pipeline.regions.manifest import Manifest
 from pipeline.regions.provenance import provenance_here
 from pipeline.regions.segmentation import segment
@@ -115,6 +116,17 @@ def test_rerun_takes_finished_shards_and_redoes_damaged_ones(
     monkeypatch.setattr(builder, "build_shard", remembered)
     assert contents(build(sweeps, tmp_path / "scratch")) == whole
     assert done == [0, 4, 4, 8]
+
+
+def test_a_shard_that_another_worker_finished_is_taken_over(sweeps: list[Sweep], tmp_path: Path) -> None:
+    provenance = provenance_here("index", read_points)
+    for name in ("shards", "records"):
+        (tmp_path / "draft" / name).mkdir(parents=True)
+    unit = Unit(PAPER, Layout(len(SIZES), 900, 4), 0, tuple(sweeps[:4]), read_points)
+    shard = builder.build_shard(unit, tmp_path / "draft", provenance)
+    for path, _ in sweeps[:4]:
+        path.unlink()  # so nothing can be computed any more
+    assert builder.build_shard(unit, tmp_path / "draft", provenance) == shard
 
 
 def test_other_params_or_index_never_share_a_draft(sweeps: list[Sweep], tmp_path: Path) -> None:
