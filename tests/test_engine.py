@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -215,12 +216,20 @@ def test_no_worker_outlives_the_process(tmp_path: Path) -> None:
             stack.callback(processes[end].kill)
         for end, process in processes.items():
             folder = tmp_path / end.name
-            wait_until(lambda folder=folder: len(list(folder.iterdir())) == 2)
+            wait_until(partial(holds_two, folder))
             process.send_signal(end)
         for end, process in processes.items():
             workers = [int(path.name) for path in (tmp_path / end.name).iterdir()]
             assert process.wait(timeout=60) != 0
-            wait_until(lambda workers=workers: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+            wait_until(partial(all_gone, workers))
+
+
+def holds_two(folder: Path) -> bool:
+    return len(list(folder.iterdir())) == 2
+
+
+def all_gone(processes: list[int]) -> bool:
+    return not any(Path(f"/proc/{process}").exists() for process in processes)
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

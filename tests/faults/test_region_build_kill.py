@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,10 @@ def finish(process: "subprocess.Popen[str]") -> dict[str, bytes]:
     return contents(Path(out.splitlines()[-1]))
 
 
+def reads_exceed(place: Path, number: int) -> bool:
+    return len(noted_reads(place)) > number
+
+
 def wait_until(holds: Callable[[], bool]) -> None:
     """Fails after a minute."""
     end = time.monotonic() + 60
@@ -126,7 +131,7 @@ def test_killed_with_workers_at_work(cluster: str, place: Path, remote: Runtime,
     set_pace(place, 0.05)
     scheduler = remote.scheduler if cluster == "remote" else None
     process = start(place, 2, scheduler)
-    wait_until(lambda: len(noted_reads(place)) >= 5)  # at least one of six shards has ended, two are being made
+    wait_until(partial(reads_exceed, place, 4))  # at least one of six shards has ended, two are being made
     process.kill()
     assert process.wait() == -signal.SIGKILL
     process.communicate()
@@ -150,7 +155,7 @@ def test_killed_workers(cluster: str, place: Path, remote: Runtime, undisturbed:
     safe: set[int] = set()
     for _ in range(2):  # dask gives a unit up that lost three workers
         seen = len(noted_reads(place))
-        wait_until(lambda seen=seen: len(noted_reads(place)) > seen)  # a worker is at work
+        wait_until(partial(reads_exceed, place, seen))  # a worker is at work
         time.sleep(dice.uniform(0, 0.1))
         safe |= finished_shards(place / "scratch")[0]
         os.kill(noted_reads(place)[-1][1], signal.SIGKILL)

@@ -35,9 +35,9 @@ def count_frame(points: Any, ids: Any, counts: Mapping[str, int], truth: Truth) 
         outcome = judge(ids[inside])
         found["objects"][thing.category, _bin(thing.distance), outcome] += 1
         if outcome in ("recalled", "split"):
-            shares = [len(set(inside) & set(rows)) for rows in regions.values()]
+            parts = [len(set(inside) & set(rows)) for rows in regions.values()]
             found["pieced"] += 1
-            found["pieces"] += sum(share >= 3 and 10 * share >= len(inside) for share in shares)
+            found["pieces"] += sum(part >= 3 and 10 * part >= len(inside) for part in parts)
         if outcome == "recalled":
             region, rows = max(regions.items(), key=lambda item: len(set(inside) & set(item[1])))
             held[region] += 1

@@ -18,7 +18,7 @@ NOTHING = numbers_of(Quality())
 
 
 def row(place: dict[str, Any], **numbers: float) -> Row:
-    return Row(place, NOTHING | numbers)
+    return Row(place, {**NOTHING, **numbers})
 
 
 def full_grid(axes: Axes) -> list[Row]:

@@ -19,7 +19,7 @@ def box_at(x: float, y: float, yaw: float = 0.0, length: float = 12.0, width: fl
     return BoxLabels(("vehicle.car",), matrix[None], np.array([[length, width, 4.0]]))
 
 
-def outline(path: Path, colour: str) -> NDArray[np.int64]:
+def outline(path: Path, colour: str) -> NDArray[np.float64]:
     """[n, 2], x to the right and y ahead in pixels from the middle, of the pixels in a colour outside the legend."""
     image = cv2.imread(str(path))
     assert image is not None
@@ -28,8 +28,9 @@ def outline(path: Path, colour: str) -> NDArray[np.int64]:
     rows, columns = np.nonzero(np.abs(image.astype(np.int64) - wanted).max(axis=2) <= 12)
     # The legend lies above, the words of the axes to the left and below.
     inside = (rows > height * 0.25) & (rows < height * 0.88) & (columns > width * 0.12)
-    places = np.stack([columns[inside] - width / 2, height / 2 - rows[inside]], axis=1)
-    return places[np.abs(places).max(axis=1) > 70]  # the own car is drawn in the middle
+    places: NDArray[np.float64] = np.stack([columns[inside] - width / 2, height / 2 - rows[inside]], axis=1)
+    away: NDArray[np.bool_] = np.abs(places).max(axis=1) > 70
+    return places[away]  # the own car is drawn in the middle
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def outline(path: Path, colour: str) -> NDArray[np.int64]:
     ],
 )
 def test_colour_says_what_became_of_an_object(tmp_path: Path, ids: list[int], colour: str) -> None:
-    points = np.zeros((len(ids), 3), np.float32) + np.float32([-25, -20, 0])
+    points = np.zeros((len(ids), 3), np.float32) + np.array([-25, -20, 0], np.float32)
     draw_objects(points, np.array(ids, np.int16), box_at(-25, -20), tmp_path / "figure.png")
     for other in (RECALLED_COLOUR, MISSED_COLOUR, FAINT_COLOUR):
         assert (len(outline(tmp_path / "figure.png", other)) > 150) == (other == colour), other
