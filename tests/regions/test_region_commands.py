@@ -1,5 +1,6 @@
-"""`calico regions verify` and `repair` as processes on a store that the stages built."""
+"""`calico regions verify`, `repair` and `grid` on a store that the stages built."""
 
+import csv
 import json
 import os
 import shutil
@@ -8,7 +9,10 @@ import sys
 from pathlib import Path
 
 import yaml
+from typer.testing import CliRunner
 
+from pipeline.cli import app
+from pipeline.errors import UserError
 from stages import prepare
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +60,22 @@ def test_verify_as_json_has_nothing_else_on_stdout(region_project: Path) -> None
     told = json.loads(done.stdout)
     assert told["damaged"] == [{"file": "ids.zarr/c/3/0", "frames": [6, 7], "problem": "changed"}]
     assert told["repair"] == f"calico regions repair {region_project}/data/regions"
+
+
+def test_grid_measures_frames_of_the_index(region_project: Path) -> None:
+    words = ["regions", "grid", "eps=0.5,0.75", "dims=2", "--split", "embedded_train", "--frames", "3", "--out", "out"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "embedded, 3 frames" in done.output
+    with Path("out/grid.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["eps"], row["dims"], row["frames"]) for row in rows] == [("0.5", "2", "3"), ("0.75", "2", "3")]
+    assert rows[0]["recall"] != rows[1]["recall"]
+    assert Path("out/heatmap.png").stat().st_size > 10_000
+    for wrong, said in (("eps=-1", "eps"), ("epz=1", "did you mean eps?")):
+        error = CliRunner().invoke(app, ["regions", "grid", wrong]).exception
+        assert isinstance(error, UserError)
+        assert said in str(error)
 
 
 def test_what_cannot_be_repaired_ends_with_code_2_and_advice(region_project: Path) -> None:

@@ -113,9 +113,8 @@ def test_a_changed_sweep_is_refused_and_the_rest_repaired(small: SmallStore) -> 
         small.flip(file)
     damaged = small.files()
     path, points = small.sweeps[1]
-    np.save(
-        path, np.load(path) + np.array([30, 0, 0], np.float32) * (np.arange(points) < 30)[:, None]
-    )  # as many points
+    shift = np.where(np.arange(points) < 30, 30.0, 0.0)[:, None]  # as many points as before
+    np.save(path, (np.load(path) + shift).astype(np.float32))
     with pytest.raises(UserError, match="1 of 3 damaged shards do not come out as they were") as caught:
         repair(small)
     assert f"{SHARDS[0]}: its sensor files hold other points than then" in caught.value.problem
