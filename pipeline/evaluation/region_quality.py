@@ -37,7 +37,7 @@ class Quality:
         frame_sizes: frames by their number of regions.
         sizes: regions by floor(log2(points)).
         region_bins: regions by distance (`distance_bin` of the mean of their points).
-        point_bins: points by distance; `rich_bins` those in a region.
+        point_bins: points by distance, those that have one; `rich_bins` those in a region.
         objects: objects with at least `MIN_POINTS` points by (category, distance bin, outcome). *recalled*: more than
             half of its points lie in one region. Otherwise what most of its points are: ground, noise, in rejected
             clusters, or *split*: in regions, none of which holds more than half.
@@ -119,7 +119,8 @@ def measure_frame(
 
 def measure_places(points: NDArray[np.float32], ids: NDArray[np.int16]) -> Quality:
     """Sizes and distances of regions; arguments as in `measure_frame`."""
-    rich, bins = ids >= 0, distance_bin(points)
+    rich, finite = ids >= 0, np.isfinite(points[:, :2]).all(axis=1)
+    bins = distance_bin(points[finite])
     sizes = np.bincount(ids[rich])
     sums = [np.bincount(ids[rich], weights=points[rich, axis]) for axis in (0, 1)]
     centres = np.stack(sums, axis=1) / np.maximum(sizes, 1)[:, None]
@@ -128,7 +129,7 @@ def measure_places(points: NDArray[np.float32], ids: NDArray[np.int16]) -> Quali
         sizes=_count(np.frexp(sizes[sizes > 0])[1] - 1),  # frexp is exact where log2 may round up
         region_bins=_count(distance_bin(centres[sizes > 0])),
         point_bins=_count(bins),
-        rich_bins=_count(bins[rich]),
+        rich_bins=_count(bins[rich[finite]]),
     )
 
 

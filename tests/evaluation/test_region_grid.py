@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -117,10 +118,10 @@ def test_workers_change_nothing(cases: list[Case], world_runtime: Runtime) -> No
 
 
 def test_a_sweep_that_cannot_be_segmented_is_named(cases: list[Case], tmp_path: Path, world_runtime: Runtime) -> None:
-    content = bytearray(cases[0].path.read_bytes())
-    content[:4] = b"\x00\x00\xc0\x7f"  # not a number
-    (tmp_path / "bad.bin").write_bytes(content)
-    with pytest.raises(UserError, match="cannot be segmented: a coordinate is not finite") as caught:
+    points = np.fromfile(cases[0].path, np.float32)
+    points[:3] = 1e30  # metres
+    points.tofile(tmp_path / "bad.bin")
+    with pytest.raises(UserError, match="cannot be segmented: the points lie too far apart") as caught:
         compare_cells([PAPER], [replace(cases[0], path=tmp_path / "bad.bin")], world_runtime)
     assert caught.value.where == str(tmp_path / "bad.bin")
 

@@ -38,6 +38,7 @@ def random_frame(seed: int) -> tuple[Any, Any, dict[str, int], Truth]:
     _, compact = np.unique(rng.integers(0, max(regions, 1), size), return_inverse=True)
     ids = np.where(rng.random(size) < 0.6 if regions else False, compact, rng.integers(-3, 0, size)).astype(np.int16)
     _, ids[ids >= 0] = np.unique(ids[ids >= 0], return_inverse=True)
+    points[ids == -1, rng.integers(0, 2)] = rng.choice([np.nan, np.inf, 5.0])  # as the segmentation calls such points
     objects = []
     for number in range(int(rng.integers(0, 9))):
         chosen = rng.random(size) < rng.uniform(0, 0.3)
@@ -70,6 +71,7 @@ def test_random_frames_know_every_outcome() -> None:
     assert min(outcomes[name] for name in ("recalled", "ground", "noise", "rejected", "split")) >= 3
     assert min(whole.merging, whole.bystanders, whole.ground_missed, whole.instance_labelled) > 0
     assert whole.pieces > whole.pieced
+    assert 0 < sum(whole.point_bins.values()) < whole.counts["points"]
 
 
 @pytest.mark.parametrize(

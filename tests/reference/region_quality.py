@@ -14,14 +14,15 @@ def count_frame(points: Any, ids: Any, counts: Mapping[str, int], truth: Truth) 
     regions = {
         int(region): [row for row in range(len(ids)) if ids[row] == region] for region in set(ids) if region >= 0
     }
-    bins = [_bin(math.hypot(float(x), float(y))) for x, y in points[:, :2]]
+    places = [math.hypot(float(x), float(y)) for x, y in points[:, :2]]
+    bins = [_bin(place) if math.isfinite(place) else None for place in places]
     found: dict[str, Any] = {
         "frames": 1,
         "counts": Counter(counts),
         "frame_sizes": Counter([len(regions)]),
         "sizes": Counter(len(bin(len(rows))) - 3 for rows in regions.values()),  # highest bit
         "region_bins": Counter(_bin(math.hypot(*_mean(points, rows))) for rows in regions.values()),
-        "point_bins": Counter(bins),
+        "point_bins": Counter(number for number in bins if number is not None),
         "rich_bins": Counter(number for number, region in zip(bins, ids, strict=True) if region >= 0),
         "objects": Counter(),
     }
