@@ -16,6 +16,7 @@ from pipeline.frames.points import read_points
 from pipeline.params import Runtime
 from pipeline.regions.builder import build_regions
 from pipeline.regions.provenance import provenance_here
+from pipeline.regions.segmentation import segment
 from tests.reference.regions import paper_regions
 
 FRAMES_PER_SHARD = 2
@@ -25,18 +26,22 @@ OPERATIONS = ("open", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir
 
 
 def write_sweeps(place: Path, frames: int) -> None:
-    """Writes sweeps below `place`: flat ground, and boxes on it that become regions."""
-    rng = np.random.default_rng(0)
+    """Writes sweeps below `place`."""
     (place / "sweeps").mkdir(parents=True)
     for number in range(frames):
-        size = 300 + 20 * number
-        points = np.zeros((size, 5), np.float32)
-        points[:, :2] = rng.uniform(-20, 20, (size, 2))
-        points[:, 2] = -1.84
-        cars = size // 2
-        points[:cars, :3] = rng.uniform([5, 5, -1.4], [7, 9, 0], (cars, 3)) + rng.integers(0, 3, (cars, 1)) * [5, 0, 0]
-        points.tofile(place / "sweeps" / f"{number:02d}.bin")
+        draw_sweep(number).tofile(place / "sweeps" / f"{number:02d}.bin")
     set_pace(place, 0.0)
+
+
+def draw_sweep(number: int) -> NDArray[np.float32]:
+    """float32 [N, 5], another N for every number: flat ground, and boxes on it that become regions."""
+    rng = np.random.default_rng(number)
+    points = np.zeros((300 + 20 * number, 5), np.float32)
+    points[:, :2] = rng.uniform(-20, 20, (len(points), 2))
+    points[:, 2] = -1.84
+    cars = len(points) // 2
+    points[:cars, :3] = rng.uniform([5, 5, -1.4], [7, 9, 0], (cars, 3)) + rng.integers(0, 3, (cars, 1)) * [5, 0, 0]
+    return points
 
 
 def set_pace(place: Path, seconds: float) -> None:
@@ -59,7 +64,9 @@ def read_noted(path: Path) -> NDArray[np.float32]:
     return read_points(path)
 
 
-PROVENANCE = provenance_here("index", read_noted)  # here already, for processes forked from one that has this module
+# What a process does once before its first shard is done here, for all that are forked from one with this module.
+PROVENANCE = provenance_here("index", read_noted)
+SEGMENTATION = segment(draw_sweep(0), PARAMS)
 
 
 def build(place: Path, scratch: Path, runtime: Runtime = ALONE, die_at: int | None = None) -> Path:

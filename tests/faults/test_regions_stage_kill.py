@@ -17,7 +17,8 @@ OLD = b"what the last good run published"
 
 def run_stage(die_at: int) -> None:
     """The stage in the working directory."""
-    die_before(die_at, Path("data/regions").absolute(), Path("scratch").absolute())
+    final = Path("data/regions").absolute()
+    die_before(die_at, final, *strays(final), SCRATCH.absolute())
     regions.main()
 
 
@@ -39,7 +40,7 @@ def test_killed_before_many_steps_on_the_disk(region_project: Path) -> None:
     spawner = multiprocessing.get_context("forkserver")
     spawner.set_forkserver_preload(["tests.faults.test_regions_stage_kill"])
     seen = set()
-    for step in range(0, 1000, 9):
+    for step in range(0, 1000, 13):
         shutil.rmtree(final)
         if step % 2:
             final.mkdir()
