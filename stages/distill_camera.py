@@ -29,8 +29,9 @@ def main(method: str) -> None:
     index = FrameIndex.open(Path("data/index"), Path(params.dataset.root))
     regions = RegionStore.open(Path("data/regions"), params.regions)
     loader = FrameLoader(
-        index, params.frames, params.networks.grid, regions=regions, images=True, augmentation=own.augmentation
-    )
+        index, params.frames, params.networks.grid, regions=regions, images=True, augmentation=own.augmentation,
+        processes=runtime.loader_processes,
+    )  # fmt: skip
     usable = [i for i in index.split(params.dataset.pretrain_split) if i not in regions.bad_frames]
     positions = [i for i in usable if index[i].cameras]
     scratch = scratch_folder("distill_camera", made_with, inputs)

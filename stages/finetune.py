@@ -63,6 +63,7 @@ def train(arm: str, trial: str, seed: int, *, publish: bool) -> None:
         map_grid=params.networks.heads.map_grid if task == "map" else None,
         images=modality == "LC",
         augmentation=own.augmentation,
+        processes=runtime.loader_processes,
     )
     scratch = scratch_folder("finetune", {**made_with, "seed": seed}, inputs)
     run = Run(f"{arm} {trial} seed {seed}", [index.position(t) for t in tokens], schedule, seed, scratch)

@@ -26,7 +26,10 @@ def main(method: str) -> None:
     inputs = [Path("data/index"), Path("data/regions")]
     index = FrameIndex.open(Path("data/index"), Path(params.dataset.root))
     regions = RegionStore.open(Path("data/regions"), params.regions)
-    loader = FrameLoader(index, params.frames, params.networks.grid, regions=regions, augmentation=own.augmentation)
+    loader = FrameLoader(
+        index, params.frames, params.networks.grid, regions=regions, augmentation=own.augmentation,
+        processes=runtime.loader_processes,
+    )  # fmt: skip
     positions = [i for i in index.split(params.dataset.pretrain_split) if i not in regions.bad_frames]
     scratch = scratch_folder("pretrain_lidar", made_with, inputs)
     run = Run(method, positions, own.schedule, own.seed, scratch)

@@ -107,7 +107,8 @@ class ImageAugmentation:
         """float64 [3, 3], `augmented_from_image`, on pixel coordinates (u, v, 1)."""
         width, height = self.size
         matrix = np.diag([self.resize, self.resize, 1.0])
-        matrix[:2, 2] = -np.asarray(self.crop, np.float64)
+        # Scaling keeps the image's corner, half a pixel before the centre of the first pixel.
+        matrix[:2, 2] = (self.resize - 1) / 2 - np.asarray(self.crop, np.float64)
         if self.flip:
             matrix = np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]) @ matrix
         centre = np.array([(width - 1) / 2, (height - 1) / 2])

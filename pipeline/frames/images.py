@@ -13,36 +13,31 @@ from pipeline.frames.augmentation import ImageAugmentation
 # ImageNet statistics of RGB values in 0..1.
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
-_GAIN, _SHIFT = 1 / (255 * DEVIATION), -MEAN / DEVIATION
 
 
-def load_image(
-    path: Path, stored: tuple[int, int], augmentation: ImageAugmentation
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Reads one camera image as network input.
+def load_image(path: Path, stored: tuple[int, int], augmentation: ImageAugmentation) -> NDArray[np.uint8]:
+    """Reads one camera image at the size and under the view of the network input.
 
     Args:
         path: a JPEG file.
         stored: its width and height in pixels as the index says.
-        augmentation: what to do with it.
+        augmentation: what to do with it; its `matrix` says where each pixel goes.
 
     Returns:
-        pixels: float32 [3, H, W], RGB, ImageNet-normalised; black (before normalisation) outside the image.
-        augmented_from_image: float64 [3, 3] on pixel coordinates (u, v, 1) of the stored image.
+        uint8 [3, H, W], RGB; black outside the image. Normalised where the batch is made, on its device.
 
     Raises:
         UserError: the file is missing, cut off, no JPEG, or not as large as the index says.
     """
-    matrix = augmentation.matrix
     divisor = _decoding_divisor(augmentation.resize)
     decoded = decode_jpeg(path, stored, divisor)
     # A decoded pixel is the mean of divisor x divisor stored ones: image = divisor * decoded + (divisor - 1) / 2.
     image_from_decoded = np.diag([divisor, divisor, 1.0])
     image_from_decoded[:2, 2] = (divisor - 1) / 2
+    augmented_from_decoded = augmentation.matrix @ image_from_decoded
     cv2.setNumThreads(0)  # a warp this small is no work for several threads; they only disturb the training's
-    warped = cv2.warpAffine(decoded, (matrix @ image_from_decoded)[:2], augmentation.size, flags=cv2.INTER_LINEAR)
-    pixels = np.ascontiguousarray((warped * _GAIN + _SHIFT).transpose(2, 0, 1))
-    return pixels, matrix
+    warped = cv2.warpAffine(decoded, augmented_from_decoded[:2], augmentation.size, flags=cv2.INTER_LINEAR)
+    return np.stack(cv2.split(warped))
 
 
 def decode_jpeg(path: Path, stored: tuple[int, int], divisor: int) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError
 from pipeline.frames.index import MAPS, Frame
 from pipeline.geometry.grid import BevGrid
-from pipeline.geometry.transforms import Matrix
+from pipeline.geometry.transforms import Matrix, affine_inverse
 
 # Bit k of a raster cell belongs to class k.
 MAP_CLASSES = ("drivable_area", "ped_crossing", "walkway", "stop_line", "carpark_area", "divider")
@@ -66,7 +66,7 @@ class MapRasters:
             raster cell that its centre falls into.
         """
         origin, resolution = self._scales[frame.location]
-        global_from_bev = frame.global_from_lidar @ np.linalg.inv(bev_from_lidar)
+        global_from_bev = frame.global_from_lidar @ affine_inverse(bev_from_lidar)
         xy = grid.centres().reshape(-1, 2) @ global_from_bev[:2, :2].T + global_from_bev[:2, 3]
         cells = np.floor((xy - origin) / resolution).astype(np.int64)
         columns, rows = cells[:, 0], cells[:, 1]

@@ -17,9 +17,12 @@ class Runtime:
     threads: int  # CPU threads of a training process
     loader_threads: int  # load batches ahead of a training; 0 = between its steps
     save_every: float  # seconds between two saves of the resume state of a training
+    loader_processes: int = 0  # read the frames of a training's batches; 0 = its own threads do
 
     def __post_init__(self) -> None:
         positive(self, "workers", "threads")
+        for name in ("loader_threads", "loader_processes"):
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
         require(self.device in ("auto", "cpu", "cuda"), f"device is auto, cpu or cuda, not {self.device!r}")
 
 

@@ -22,7 +22,8 @@ def train_ahead(train: Callable[[int], None], seeds: Sequence[int]) -> Iterator[
         seeds: of the cells.
     """
     context = multiprocessing.get_context("fork")
-    running = [context.Process(target=_quietly, args=(train, seed), daemon=True) for seed in seeds]
+    # No daemons: those may not start processes that read frames.
+    running = [context.Process(target=_quietly, args=(train, seed)) for seed in seeds]
     for process in running:
         process.start()
     try:

@@ -1,11 +1,9 @@
 """Where a training runs, and from which random state it starts."""
 
-import ctypes
-import sys
-
 import torch
 
 from pipeline.errors import UserError
+from pipeline.memory import keep_freed_memory
 from pipeline.params import Runtime
 
 
@@ -23,15 +21,6 @@ def place(runtime: Runtime, seed: int) -> torch.device:
     if runtime.device == "cuda" and not torch.cuda.is_available():
         raise UserError("no CUDA device is available", where="runtime.yaml: device", remedy="set device: auto or cpu")
     return torch.device(runtime.device)
-
-
-def keep_freed_memory() -> None:
-    """Tells glibc to keep freed blocks for the next step: faulting unmapped pages in again costs a tenth of it."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD, bytes
-            libc.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD, bytes
 
 
 def device_class(runtime: Runtime) -> str:

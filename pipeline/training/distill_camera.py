@@ -62,7 +62,7 @@ def distill_camera(
     student = CameraEmbedding(networks, frames).to(device)
 
     def load(step: Step) -> FrameBatch:
-        return loader.load(step.positions, step.epoch, run.seed).to(device)
+        return loader.load(step.positions, step.epoch, run.seed, device=device)
 
     def losses(step: Step, batch: FrameBatch) -> dict[str, Tensor]:
         inside = in_reach(batch, networks.grid.reach)

@@ -45,7 +45,7 @@ def finetune(
     model.to(device)
 
     def load(step: Step) -> FrameBatch:
-        return loader.load(step.positions, step.epoch, run.seed).to(device)
+        return loader.load(step.positions, step.epoch, run.seed, device=device)
 
     def losses(_: Step, batch: FrameBatch) -> dict[str, Tensor]:
         outputs = model(batch)

@@ -50,7 +50,8 @@ def pretrain_lidar(
     def load(step: Step) -> tuple[FrameBatch, FrameBatch]:
         # Uncropped, so that row i is the same point in both views.
         one, two = (
-            loader.load(step.positions, step.epoch, run.seed, view, crop=False).to(device) for view in ("one", "two")
+            loader.load(step.positions, step.epoch, run.seed, view, crop=False, device=device)
+            for view in ("one", "two")
         )
         return one, two
 

@@ -87,6 +87,13 @@ def test_every_stored_size_shows_the_same_view(stored: tuple[int, int]) -> None:
         assert 0.955 <= drawn.resize * width / 176 <= 1.25
 
 
+@pytest.mark.parametrize("resize", [0.25, 0.5, 1.0])
+def test_scaling_keeps_the_corner_of_the_image(resize: float) -> None:
+    """Pixel 0 is centred on 0, so the image begins at -0.5 before and after."""
+    corner = ImageAugmentation(resize, (0, 0), (176, 64)).matrix @ [-0.5, -0.5, 1]
+    np.testing.assert_allclose(corner[:2], [-0.5, -0.5])
+
+
 def test_flip_mirrors_pixel_centres() -> None:
     plain = ImageAugmentation(0.5, (10, 40), (176, 64))
     flipped = ImageAugmentation(0.5, (10, 40), (176, 64), flip=True)

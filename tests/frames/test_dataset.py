@@ -18,16 +18,17 @@ from pipeline.geometry.boxes import BOX_FIELDS
 from pipeline.geometry.grid import BevGrid
 from pipeline.geometry.transforms import inverse
 from pipeline.params import Prepare
-from tests.frames.tiny_dataset import GRID, augmentation_params, beacons, dataset_at, frames_params, static_points
+from tests.frames.tiny_dataset import (
+    GRID,
+    PointNumbers,
+    augmentation_params,
+    beacons,
+    dataset_at,
+    frames_params,
+    static_points,
+)
 
 MAP_GRID = BevGrid(32.0, 0.8)
-
-
-class PointNumbers:
-    """Regions that make every key-frame point recognisable."""
-
-    def read(self, position: int, points: int) -> NDArray[np.int16]:
-        return np.arange(points, dtype=np.int16)
 
 
 @pytest.fixture(scope="module")
