@@ -80,10 +80,10 @@ def collate(frames: Sequence[LoadedFrame], device: torch.device) -> FrameBatch:
     masks = _given(frame.map_masks for frame in frames)
     return FrameBatch(
         tokens=tuple(frame.token for frame in frames),
-        points=torch.from_numpy(np.concatenate([frame.points for frame in frames])),
+        points=_join([frame.points for frame in frames]),
         offsets=torch.from_numpy(np.cumsum([0, *(len(frame.points) for frame in frames)], dtype=np.int64)),
         bev_from_lidar=_stack([frame.bev_from_lidar for frame in frames]).float(),
-        region_ids=torch.from_numpy(np.concatenate(regions)) if regions else None,
+        region_ids=_join(regions) if regions else None,
         images=_normalise(cameras, device) if cameras else None,
         augmented_from_image=_stack([c.augmented_from_image for c in cameras]).float() if cameras else None,
         bev_from_image=_stack([c.bev_from_image for c in cameras]).float() if cameras else None,
@@ -111,6 +111,10 @@ def _normalise(cameras: Sequence[LoadedCameras], device: torch.device) -> Tensor
 
 def _given(parts: Iterable[Part | None]) -> list[Part]:
     return [part for part in parts if part is not None]
+
+
+def _join(arrays: Sequence[NDArray[Any]]) -> Tensor:
+    return torch.from_numpy(np.concatenate(arrays) if len(arrays) > 1 else arrays[0])
 
 
 def _stack(arrays: Sequence[NDArray[Any]]) -> Tensor:

@@ -15,13 +15,16 @@ MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 
 
-def load_image(path: Path, stored: tuple[int, int], augmentation: ImageAugmentation) -> NDArray[np.uint8]:
+def load_image(
+    path: Path, stored: tuple[int, int], augmentation: ImageAugmentation, out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
     """Reads one camera image at the size and under the view of the network input.
 
     Args:
         path: a JPEG file.
         stored: its width and height in pixels as the index says.
         augmentation: what to do with it; its `matrix` says where each pixel goes.
+        out: uint8 [3, H, W], contiguous, to write to instead of a new array.
 
     Returns:
         uint8 [3, H, W], RGB; black outside the image. Normalised where the batch is made, on its device.
@@ -37,7 +40,9 @@ def load_image(path: Path, stored: tuple[int, int], augmentation: ImageAugmentat
     augmented_from_decoded = augmentation.matrix @ image_from_decoded
     cv2.setNumThreads(0)  # a warp this small is no work for several threads; they only disturb the training's
     warped = cv2.warpAffine(decoded, augmented_from_decoded[:2], augmentation.size, flags=cv2.INTER_LINEAR)
-    return np.stack(cv2.split(warped))
+    pixels = np.empty((3, *warped.shape[:2]), np.uint8) if out is None else out
+    cv2.split(warped, list(pixels))
+    return pixels
 
 
 def decode_jpeg(path: Path, stored: tuple[int, int], divisor: int) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,16 +10,17 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError
 from pipeline.frames.index import MAPS, Frame
 from pipeline.geometry.grid import BevGrid
-from pipeline.geometry.transforms import Matrix, affine_inverse
+from pipeline.geometry.transforms import Matrix
 
 # Bit k of a raster cell belongs to class k.
 MAP_CLASSES = ("drivable_area", "ped_crossing", "walkway", "stop_line", "carpark_area", "divider")
-CHUNK = 1024  # cells, the side of what is read at once
-_CACHED_CHUNKS = 96  # of 1 MiB
+CHUNK_BITS = 10
+CHUNK = 1 << CHUNK_BITS  # cells, the side of what is read at once
+_SLOTS = 96  # chunks of 1 MiB that stay in memory; a frame needs a dozen at most
 
 
 class MapRasters:
-    """The rasters of an index, read chunk by chunk; recently used chunks stay in memory."""
+    """The rasters of an index, read chunk by chunk; recently used chunks stay in memory. Threads may share one."""
 
     def __init__(self, index_path: Path) -> None:
         """See `open`."""
@@ -38,7 +40,10 @@ class MapRasters:
             name: (np.asarray(array.attrs["origin"], np.float64), float(np.asarray(array.attrs["resolution"])))
             for name, array in self._arrays.items()
         }
-        self._chunks: OrderedDict[tuple[str, int, int], NDArray[np.uint8]] = OrderedDict()
+        # Slot 0 stays empty: it stands for what lies outside. Slots that were never filled cost no memory.
+        self._slots = np.zeros((1 + _SLOTS, CHUNK, CHUNK), np.uint8)
+        self._slot_of: OrderedDict[tuple[str, int, int], int] = OrderedDict()  # the least recently used first
+        self._lock = Lock()
 
     @classmethod
     def open(cls, index_path: Path) -> "MapRasters":
@@ -66,39 +71,35 @@ class MapRasters:
             raster cell that its centre falls into.
         """
         origin, resolution = self._scales[frame.location]
-        global_from_bev = frame.global_from_lidar @ affine_inverse(bev_from_lidar)
-        xy = grid.centres().reshape(-1, 2) @ global_from_bev[:2, :2].T + global_from_bev[:2, 3]
-        cells = np.floor((xy - origin) / resolution).astype(np.int64)
-        columns, rows = cells[:, 0], cells[:, 1]
-        first_row, first_column = int(rows.min()), int(columns.min())
-        window = self._window(frame.location, first_row, first_column, int(rows.max()) + 1, int(columns.max()) + 1)
-        bits = window[rows - first_row, columns - first_column].reshape(grid.size, grid.size)
-        shifts = np.arange(len(MAP_CLASSES), dtype=np.uint8)[:, None, None]
-        return np.asarray((bits >> shifts) & 1, np.bool_)
+        global_from_bev = frame.global_from_lidar @ np.linalg.inv(bev_from_lidar)
+        offset, step = (global_from_bev[:2, 3] - origin) / resolution, global_from_bev[:2, :2] / resolution
+        axis = grid.centres()[0, :, 0].astype(np.float64)
+        # Raster coordinates of every cell, [S, S]: one term for its row and one for its column.
+        x, y = (np.add.outer(step[k, 1] * axis, step[k, 0] * axis + offset[k]) for k in (0, 1))
+        left, top = (int(np.floor(values[[0, 0, -1, -1], [0, -1, 0, -1]].min())) >> CHUNK_BITS for values in (x, y))
+        columns, rows = ((values - (first << CHUNK_BITS)).astype(np.int32) for values, first in ((x, left), (y, top)))
+        chunk_columns, chunk_rows = columns >> CHUNK_BITS, rows >> CHUNK_BITS
+        width, height = int(chunk_columns.max()) + 1, int(chunk_rows.max()) + 1
+        cells = ((rows & (CHUNK - 1)) << CHUNK_BITS) + (columns & (CHUNK - 1))
+        with self._lock:  # no slot may change its chunk meanwhile
+            slots = [self._slot(frame.location, top + r, left + c) for r in range(height) for c in range(width)]
+            starts = np.array(slots, np.int32) << 2 * CHUNK_BITS
+            bits = self._slots.reshape(-1).take(starts.take(chunk_rows * width + chunk_columns) + cells)
+        masks = (1 << np.arange(len(MAP_CLASSES))).astype(np.uint8)[:, None, None]
+        return np.asarray((bits & masks) != 0)
 
-    def _window(self, location: str, row0: int, column0: int, row1: int, column1: int) -> NDArray[np.uint8]:
-        """Raster cells [row0:row1, column0:column1], zero outside the raster."""
-        window = np.zeros((row1 - row0, column1 - column0), np.uint8)
+    def _slot(self, location: str, row: int, column: int) -> int:
+        """Where a chunk lies in memory; reads it if it is not there."""
         height, width = self._arrays[location].shape
-        for row in range(max(0, row0) // CHUNK, -(-min(height, row1) // CHUNK)):
-            for column in range(max(0, column0) // CHUNK, -(-min(width, column1) // CHUNK)):
-                top, left = row * CHUNK, column * CHUNK
-                chunk = self._chunk(location, row, column)
-                r0, r1 = max(row0, top), min(row1, top + chunk.shape[0])
-                c0, c1 = max(column0, left), min(column1, left + chunk.shape[1])
-                window[r0 - row0 : r1 - row0, c0 - column0 : c1 - column0] = chunk[
-                    r0 - top : r1 - top, c0 - left : c1 - left
-                ]
-        return window
-
-    def _chunk(self, location: str, row: int, column: int) -> NDArray[np.uint8]:
+        top, left = row << CHUNK_BITS, column << CHUNK_BITS
+        if not (0 <= top < height and 0 <= left < width):
+            return 0
         key = (location, row, column)
-        if key in self._chunks:
-            self._chunks.move_to_end(key)
-            return self._chunks[key]
-        top, left = row * CHUNK, column * CHUNK
-        chunk = np.asarray(self._arrays[location][top : top + CHUNK, left : left + CHUNK], np.uint8)
-        self._chunks[key] = chunk
-        if len(self._chunks) > _CACHED_CHUNKS:
-            self._chunks.popitem(last=False)
-        return chunk
+        if key not in self._slot_of:
+            slot = len(self._slot_of) + 1 if len(self._slot_of) < _SLOTS else self._slot_of.popitem(last=False)[1]
+            chunk = np.asarray(self._arrays[location][top : top + CHUNK, left : left + CHUNK], np.uint8)
+            self._slots[slot] = 0
+            self._slots[slot, : chunk.shape[0], : chunk.shape[1]] = chunk
+            self._slot_of[key] = slot
+        self._slot_of.move_to_end(key)
+        return self._slot_of[key]

@@ -13,7 +13,7 @@ from types import ModuleType
 from pipeline.errors import UserError
 from pipeline.frames.loaded import LoadedFrame
 from pipeline.frames.reader import FrameReader
-from pipeline.memory import keep_freed_memory
+from pipeline.process import calm_numpy, keep_freed_memory
 
 Request = tuple[int, int, int, str, bool]  # arguments of FrameReader.read
 
@@ -52,6 +52,7 @@ def _begin(reader: FrameReader) -> None:
     global _reader
     _reader = reader
     keep_freed_memory()
+    calm_numpy()
     Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -15,7 +15,7 @@ from pipeline.frames.maps import MapRasters
 from pipeline.frames.points import load_points
 from pipeline.geometry.boxes import transform_boxes
 from pipeline.geometry.grid import BevGrid
-from pipeline.geometry.transforms import Matrix, affine_inverse
+from pipeline.geometry.transforms import Matrix
 from pipeline.params import Augmentation, Frames, Grid
 
 
@@ -112,10 +112,10 @@ class FrameReader:
                 augmentation = ImageAugmentation.draw(
                     self._augmentation, self._frames, camera.size, seed, epoch, frame.token, camera.channel
                 )
-            pixels[c] = load_image(self._index.root / camera.path, camera.size, augmentation)
+            load_image(self._index.root / camera.path, camera.size, augmentation, out=pixels[c])
             augmented_from_image[c, :3, :3], image_from_lidar[c] = augmentation.matrix, camera.image_from_lidar
             present[c] = True
-        bev_from_image = bev_from_lidar @ affine_inverse(augmented_from_image @ image_from_lidar)
+        bev_from_image = bev_from_lidar @ np.linalg.inv(augmented_from_image @ image_from_lidar)
         bev_from_image[~present] = np.eye(4)
         return LoadedCameras(pixels, augmented_from_image[:, :3, :3], bev_from_image, present)
 

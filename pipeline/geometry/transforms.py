@@ -63,21 +63,6 @@ def inverse(matrix: Matrix) -> Matrix:
     return result
 
 
-def affine_inverse(matrices: Matrix) -> Matrix:
-    """`source_from_target` of affine `target_from_source`, float64 [..., 4, 4]; their last row is (0, 0, 0, 1).
-
-    In closed form: numpy's own inverse leaves the threads of its BLAS spinning, a second core busy for nothing.
-    """
-    linear = matrices[..., :3, :3]
-    cofactors = np.cross(linear[..., [1, 2, 0], :], linear[..., [2, 0, 1], :])
-    determinants = (linear[..., :1, :] * cofactors[..., :1, :]).sum(-1, keepdims=True)
-    result = np.zeros_like(matrices)
-    result[..., :3, :3] = np.swapaxes(cofactors / determinants, -1, -2)
-    result[..., :3, 3] = -(result[..., :3, :3] @ matrices[..., :3, 3:])[..., 0]
-    result[..., 3, 3] = 1
-    return result
-
-
 def transform_points(matrix: Matrix, points: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Moves points; columns after the third are carried along unchanged.
 

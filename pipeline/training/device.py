@@ -3,8 +3,8 @@
 import torch
 
 from pipeline.errors import UserError
-from pipeline.memory import keep_freed_memory
 from pipeline.params import Runtime
+from pipeline.process import calm_numpy, keep_freed_memory
 
 
 def place(runtime: Runtime, seed: int) -> torch.device:
@@ -14,6 +14,7 @@ def place(runtime: Runtime, seed: int) -> torch.device:
         UserError: `device: cuda` on a machine without one.
     """
     keep_freed_memory()
+    calm_numpy()
     torch.set_num_threads(runtime.threads)
     torch.manual_seed(seed)
     if runtime.device == "auto":

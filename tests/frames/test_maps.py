@@ -8,12 +8,13 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
+from pipeline.frames import maps
 from pipeline.frames.augmentation import BevAugmentation
-from pipeline.frames.index import FrameIndex
+from pipeline.frames.index import FrameIndex, build_index
 from pipeline.frames.map_drawing import build_maps
 from pipeline.frames.maps import MAP_CLASSES, MapRasters
 from pipeline.geometry.grid import BevGrid
-from tests.frames.tiny_dataset import LOCATION, START, augmentation_params
+from tests.frames.tiny_dataset import LOCATION, START, augmentation_params, dataset_at
 
 GRID = BevGrid(50.0, 0.5)
 
@@ -120,3 +121,19 @@ def test_lookup_is_quick(tiny_index: FrameIndex) -> None:
         rasters.map_labels(frame, np.eye(4), GRID)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.02  # 1-3 ms measured; the limit leaves room for a busy machine
+
+
+def test_a_small_cache_changes_nothing(
+    tiny_root: Path, tiny_index: FrameIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rasters so fine that a frame spans several chunks, of which few fit."""
+    build_index(dataset_at(tiny_root), tmp_path)
+    build_maps(tiny_root, 0.05, tiny_index, tmp_path)
+    ample = MapRasters.open(tmp_path)
+    monkeypatch.setattr(maps, "_SLOTS", 9)
+    tight = MapRasters.open(tmp_path)
+    for position, epoch in ((0, 0), (5, 1), (2, 2), (0, 3)):
+        matrix = BevAugmentation.draw(augmentation_params(bev_translation=20.0), 0, epoch, "t", "a").matrix
+        expected = ample.map_labels(tiny_index[position], matrix, GRID)
+        assert expected.any()
+        np.testing.assert_array_equal(tight.map_labels(tiny_index[position], matrix, GRID), expected)

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.geometry.transforms import (
-    affine_inverse,
     inverse,
     matrix_from_pose,
     quaternion_from_matrix,
@@ -75,11 +74,3 @@ def test_points_move_and_carry_their_other_columns() -> None:
     assert moved.dtype == np.float32
     np.testing.assert_allclose(moved, [[8, 21, 33, 0.5, 0.1], [10, 20, 30, 0.7, 0.2]], rtol=1e-6)
     np.testing.assert_array_equal(points, before)
-
-
-def test_affine_inverse_of_a_stack() -> None:
-    rng = np.random.default_rng(0)
-    matrices = np.tile(np.eye(4), (2, 6, 1, 1))
-    matrices[..., :3, :] = rng.normal(0, 1, (2, 6, 3, 4))
-    matrices[0, 0, :3] *= 1e3  # like a camera matrix: pixels, not metres
-    np.testing.assert_allclose(affine_inverse(matrices), np.linalg.inv(matrices), rtol=1e-9, atol=1e-12)

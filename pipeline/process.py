@@ -1,7 +1,9 @@
-"""What glibc does with freed memory."""
+"""How a process that loads or trains uses memory and cores."""
 
 import ctypes
 import sys
+
+from threadpoolctl import threadpool_limits
 
 
 def keep_freed_memory() -> None:
@@ -11,3 +13,9 @@ def keep_freed_memory() -> None:
         if hasattr(libc, "mallopt"):
             libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD, bytes
             libc.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD, bytes
+
+
+def calm_numpy() -> None:
+    """One thread for numpy's BLAS, not torch's: after the inverse of a 4 x 4 matrix its threads spin for a while, and
+    keep a core busy that a neighbour could use."""
+    threadpool_limits(1, "blas")
