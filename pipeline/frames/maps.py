@@ -69,11 +69,14 @@ class MapRasters:
         Returns:
             bool [6, S, S] in `MAP_CLASSES` order; False outside the map. A lookup, so a cell has the classes of the
             raster cell that its centre falls into.
+
+        Raises:
+            UserError: the rasters are too fine for a grid of this size.
         """
         origin, resolution = self._scales[frame.location]
         global_from_bev = frame.global_from_lidar @ np.linalg.inv(bev_from_lidar)
         offset, step = (global_from_bev[:2, 3] - origin) / resolution, global_from_bev[:2, :2] / resolution
-        axis = grid.centres()[0, :, 0].astype(np.float64)
+        axis = grid.axis.astype(np.float64)
         # Raster coordinates of every cell, [S, S]: one term for its row and one for its column.
         x, y = (np.add.outer(step[k, 1] * axis, step[k, 0] * axis + offset[k]) for k in (0, 1))
         left, top = (int(np.floor(values[[0, 0, -1, -1], [0, -1, 0, -1]].min())) >> CHUNK_BITS for values in (x, y))
@@ -81,6 +84,12 @@ class MapRasters:
         chunk_columns, chunk_rows = columns >> CHUNK_BITS, rows >> CHUNK_BITS
         width, height = int(chunk_columns.max()) + 1, int(chunk_rows.max()) + 1
         cells = ((rows & (CHUNK - 1)) << CHUNK_BITS) + (columns & (CHUNK - 1))
+        if width * height > _SLOTS:
+            raise UserError(
+                f"a frame spans {width * height} chunks of the map rasters, {_SLOTS} fit into memory",
+                where="params.yaml: prepare.map_resolution",
+                remedy=f"use cells larger than {resolution:g} m",
+            )
         with self._lock:  # no slot may change its chunk meanwhile
             slots = [self._slot(frame.location, top + r, left + c) for r in range(height) for c in range(width)]
             starts = np.array(slots, np.int32) << 2 * CHUNK_BITS

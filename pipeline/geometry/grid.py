@@ -35,8 +35,12 @@ class BevGrid:
         """The same area in cells `stride` times as long."""
         return BevGrid(self.reach, self.cell * stride)
 
+    @property
+    def axis(self) -> NDArray[np.float32]:
+        """Cell centres along x, which are those along y; float32 [size], metres."""
+        return (np.arange(self.size, dtype=np.float32) + 0.5) * np.float32(self.cell) - np.float32(self.reach)
+
     def centres(self) -> NDArray[np.float32]:
         """Cell centres, float32 [size, size, 2] as (x, y) in metres."""
-        axis = (np.arange(self.size, dtype=np.float32) + 0.5) * np.float32(self.cell) - np.float32(self.reach)
-        y, x = np.meshgrid(axis, axis, indexing="ij")
+        y, x = np.meshgrid(self.axis, self.axis, indexing="ij")
         return np.stack([x, y], axis=-1)

@@ -130,10 +130,14 @@ def test_a_small_cache_changes_nothing(
     build_index(dataset_at(tiny_root), tmp_path)
     build_maps(tiny_root, 0.05, tiny_index, tmp_path)
     ample = MapRasters.open(tmp_path)
-    monkeypatch.setattr(maps, "_SLOTS", 9)
+    monkeypatch.setattr(maps, "_SLOTS", 16)
     tight = MapRasters.open(tmp_path)
     for position, epoch in ((0, 0), (5, 1), (2, 2), (0, 3)):
         matrix = BevAugmentation.draw(augmentation_params(bev_translation=20.0), 0, epoch, "t", "a").matrix
         expected = ample.map_labels(tiny_index[position], matrix, GRID)
         assert expected.any()
         np.testing.assert_array_equal(tight.map_labels(tiny_index[position], matrix, GRID), expected)
+
+    monkeypatch.setattr(maps, "_SLOTS", 1)
+    with pytest.raises(UserError, match=r"(?s)map_resolution.*larger than 0\.05"):
+        MapRasters.open(tmp_path).map_labels(tiny_index[0], np.eye(4), GRID)
