@@ -24,6 +24,7 @@ from pipeline.frames.index import FrameIndex, build_index
 from pipeline.frames.map_drawing import DIVIDER_LAYERS, build_maps
 from pipeline.frames.maps import MAP_CLASSES, MapRasters
 from pipeline.params import Dataset, Params, Runtime
+from pipeline.process import calm_numpy, keep_freed_memory
 from pipeline.reporting.page import print_tables
 from pipeline.reporting.table import Table
 from pipeline.simulation.world import build_world
@@ -40,6 +41,8 @@ def main() -> None:
     options = parser.parse_args()
     params = build_model(Params, yaml.safe_load(compose(Path("conf"), ["scale=paper"])), "params.yaml")
     cv2.setNumThreads(0)
+    keep_freed_memory()  # as every training does; both gain by it
+    calm_numpy()
     with tempfile.TemporaryDirectory() as folder:
         index = write_world(params, options.scenes, Path(folder))
         start = time.perf_counter()
