@@ -145,6 +145,16 @@ class FrameIndex:
         return self._frames.texts("scene")
 
     @property
+    def timestamps(self) -> NDArray[np.int64]:
+        """int64 [frames], microseconds."""
+        return self._frames.numbers("timestamp")
+
+    @property
+    def global_from_lidar(self) -> NDArray[np.float64]:
+        """float64 [frames, 4, 4]."""
+        return self._frames.matrices("global_from_lidar")
+
+    @property
     def points(self) -> NDArray[np.int64]:
         """int64 [frames], points in each key-frame file."""
         return self._frames.numbers("points")

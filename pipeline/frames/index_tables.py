@@ -64,12 +64,13 @@ def write_frames(frames: Iterable[Frame], out: Path) -> Written:
     """
     scenes, paths = set[str](), set[str]()
     count = sweeps = cameras = 0
+    waiting = iter(frames)
+    batch = list(islice(waiting, BATCH))  # what the source finds wrong at its start leaves no file behind
     with ExitStack() as files:
         writers = {
             name: files.enter_context(pa.ipc.new_file(str(out / name), schema)) for name, schema in _SCHEMAS.items()
         }
-        waiting = iter(frames)
-        while batch := list(islice(waiting, BATCH)):
+        while batch:
             writers[FRAMES].write_batch(_frame_rows(batch, sweeps, cameras))
             writers[SWEEPS].write_batch(_sweep_rows(batch))
             writers[CAMERAS].write_batch(_camera_rows(batch))
@@ -80,6 +81,7 @@ def write_frames(frames: Iterable[Frame], out: Path) -> Written:
                 paths.update(camera.path for camera in frame.cameras)
                 sweeps, cameras = sweeps + len(frame.sweeps), cameras + len(frame.cameras)
             count += len(batch)
+            batch = list(islice(waiting, BATCH))
     return Written(count, scenes, paths)
 
 

@@ -56,16 +56,12 @@ class Recording:
         self._samples = read_table(root, version, "sample", "token", "timestamp", "scene_token")
         self._scenes = by_token(read_table(root, version, "scene", "token", "name", "log_token"))
         self._logs = by_token(read_table(root, version, "log", "token", "location"))
-        self._calibrations = by_token(
-            read_table(root, version, "calibrated_sensor", "token", "sensor_token", "camera_intrinsic")
-        )
+        calibrations = read_table(root, version, "calibrated_sensor", "token", "sensor_token", "camera_intrinsic")
+        self._intrinsics = {row["token"]: row["camera_intrinsic"] for row in calibrations}
         sensors = by_token(read_table(root, version, "sensor", "token", "channel"))
         channel_of = {
-            token: self._link(sensors, row["sensor_token"], "sensor")["channel"]
-            for token, row in self._calibrations.items()
+            row["token"]: self._link(sensors, row["sensor_token"], "sensor")["channel"] for row in calibrations
         }
-        tokens, matrices = self._read_poses("calibrated_sensor", set(self._calibrations))
-        self._ego_from_sensor = dict(zip(tokens.to_pylist(), matrices, strict=True))
 
         def is_used(row: Row) -> bool:
             channel = self._link(channel_of, row["calibrated_sensor_token"], "calibrated_sensor")
@@ -74,15 +70,14 @@ class Recording:
         data = read_columns(root, version, "sample_data", _DATA, keep=is_used)
         self._data = data
         self._paths: list[str] = data["filename"].to_pylist()
-        self._stamps = numbers(data["timestamp"])
+        self._stamps, self._widths, self._heights = (numbers(data[n]) for n in ("timestamp", "width", "height"))
         self._earlier = find_rows(data["prev"], among=data["token"])
-        self._global_from_ego = self._join_poses(data["ego_pose_token"])
+        self._global_from_ego = self._join_poses("ego_pose", data["ego_pose_token"])
+        self._ego_from_sensor = self._join_poses("calibrated_sensor", data["calibrated_sensor_token"])
         self._key_rows: dict[str, dict[str, int]] = {}  # sample -> channel -> row
-        calibrations = data["calibrated_sensor_token"].to_pylist()
-        keys = zip(data["sample_token"].to_pylist(), calibrations, data["is_key_frame"].to_pylist(), strict=True)
-        for row, (sample, calibration, is_key_frame) in enumerate(keys):
-            if is_key_frame:
-                self._key_rows.setdefault(sample, {})[channel_of[calibration]] = row
+        for row in np.flatnonzero(numbers(data["is_key_frame"])).tolist():
+            channel = channel_of[self._text("calibrated_sensor_token", row)]
+            self._key_rows.setdefault(self._text("sample_token", row), {})[channel] = row
 
     def frames(self) -> Iterator[Frame]:
         """Every key frame, sorted by scene name and time stamp.
@@ -140,7 +135,7 @@ class Recording:
     def _frame(self, sample: Row, scene: Row, sizes: NDArray[np.int64]) -> Frame:
         rows = self._key_rows[sample["token"]]
         lidar = rows[LIDAR]
-        ego_from_lidar, global_from_ego = self._ego_from(lidar), self._global_from_ego[lidar]
+        ego_from_lidar, global_from_ego = self._ego_from_sensor[lidar], self._global_from_ego[lidar]
         global_from_lidar = global_from_ego @ ego_from_lidar
         return Frame(
             token=sample["token"],
@@ -186,15 +181,15 @@ class Recording:
                 self.missing_sweeps += 1
                 continue
             self._points(row, sizes)
-            matrix = lidar_from_global @ self._global_from_ego[row] @ self._ego_from(row)
+            matrix = lidar_from_global @ self._global_from_ego[row] @ self._ego_from_sensor[row]
             sweeps.append(Sweep(self._paths[row], matrix, lag))
         return tuple(sweeps)
 
     def _camera(self, channel: str, row: int, global_from_lidar: Matrix) -> Camera:
-        camera_from_lidar = inverse(self._global_from_ego[row] @ self._ego_from(row)) @ global_from_lidar
+        camera_from_lidar = inverse(self._global_from_ego[row] @ self._ego_from_sensor[row]) @ global_from_lidar
         image_from_camera = np.eye(4)
-        image_from_camera[:3, :3] = self._calibrations[self._text("calibrated_sensor_token", row)]["camera_intrinsic"]
-        size = (int(self._data["width"][row].as_py()), int(self._data["height"][row].as_py()))
+        image_from_camera[:3, :3] = self._intrinsics[self._text("calibrated_sensor_token", row)]
+        size = (int(self._widths[row]), int(self._heights[row]))
         return Camera(channel, self._paths[row], image_from_camera @ camera_from_lidar, size)
 
     def _points(self, row: int, sizes: NDArray[np.int64]) -> int:
@@ -210,8 +205,9 @@ class Recording:
             )
         return size // POINT_BYTES
 
-    def _read_poses(self, table: str, wanted: set[str]) -> tuple[pa.ChunkedArray, NDArray[np.float64]]:
-        """Tokens and matrices [N, 4, 4] of the rows of a table that are wanted."""
+    def _join_poses(self, table: str, tokens: pa.ChunkedArray) -> NDArray[np.float64]:
+        """The poses in the rows of a table that `tokens` name, [N, 4, 4]."""
+        wanted = set(tokens.to_pylist())
         rows = read_columns(self.root, self.version, table, _POSE, keep=lambda row: row["token"] in wanted)
         rotations, translations = numbers(rows["rotation"]), numbers(rows["translation"])
         sound = np.isfinite(rotations).all(1) & rotations.any(1) & np.isfinite(translations).all(1)
@@ -221,18 +217,10 @@ class Recording:
                 where=self._where(table),
                 remedy=f"the table is damaged: {DOWNLOAD}",
             )
-        return rows["token"], matrix_from_pose(rotations, translations)
-
-    def _join_poses(self, tokens: pa.ChunkedArray) -> NDArray[np.float64]:
-        """global_from_ego [N, 4, 4] of these rows of ego_pose."""
-        found, matrices = self._read_poses("ego_pose", set(tokens.to_pylist()))
-        places = find_rows(tokens, among=found)
+        places = find_rows(tokens, among=rows["token"])
         if (places < 0).any():
-            raise self._dangling(tokens[int(np.argmin(places))].as_py(), "ego_pose")
-        return np.asarray(matrices[places])
-
-    def _ego_from(self, row: int) -> Matrix:
-        return self._ego_from_sensor[self._text("calibrated_sensor_token", row)]
+            raise self._dangling(tokens[int(np.argmin(places))].as_py(), table)
+        return np.asarray(matrix_from_pose(rotations, translations)[places])
 
     def _text(self, column: str, row: int) -> str:
         return str(self._data[column][row].as_py())

@@ -19,8 +19,8 @@ Row: TypeAlias = dict[str, Any]
 # Where a person who lacks a file of the dataset gets it.
 DOWNLOAD = "download nuScenes from https://www.nuscenes.org/nuscenes#download and unpack every archive into the root"
 
-PIECE = 1 << 23  # bytes of text that are parsed at once
-_TAIL = 1 << 16  # bytes at the end of a piece in which the border of two rows is looked for first
+PIECE = 1 << 18  # bytes of text that are parsed at once; with larger pieces memory comes and goes, which costs time
+_TAIL = 1 << 13  # bytes at the end of a piece in which the border of two rows is looked for first
 _BORDER = re.compile(rb"\}\s*,(?=\s*\{)")
 
 
