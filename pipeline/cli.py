@@ -62,6 +62,22 @@ def audit(
     raise typer.Exit(0 if link.ok else 1)
 
 
+@app.command()
+def check(
+    deep: Annotated[bool, typer.Option("--deep", help="Decode every image and read every sweep, too.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Files that are looked at side by side.")] = 8,
+    json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """Compare every sensor file with the manifest of the index. Exit code 1 when one is missing or damaged."""
+    from pipeline.artifacts.card import dump_json
+    from pipeline.frames.verification import verify_files
+    from pipeline.params import load_params
+
+    verdict = verify_files(Path("data/index"), Path(load_params().dataset.root), deep=deep, threads=workers)
+    typer.echo(dump_json(verdict.to_json()).decode() if json else "\n".join(verdict.lines()), nl=not json)
+    raise typer.Exit(1 if verdict.findings.faults else 0)
+
+
 def _tree(link: "Link", shown: set[str]) -> "Tree":
     """A link in green or red with its problems, notes and inputs; an artifact is unfolded where it is met first."""
     from rich.markup import escape

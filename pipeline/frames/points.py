@@ -43,7 +43,7 @@ def read_points(path: Path) -> Points:
 
 
 def load_points(root: Path, frame: Frame, sweeps: int, ego_radius: float) -> tuple[Points, int, NDArray[np.bool_]]:
-    """The key frame's points and, below them, those of earlier sweeps, without the own car.
+    """The key frame's points and, below them, those of earlier sweeps, without the own car and what is not finite.
 
     Args:
         root: the dataset root.
@@ -66,11 +66,11 @@ def load_points(root: Path, frame: Frame, sweeps: int, ego_radius: float) -> tup
             where=str(root / frame.lidar_path),
             remedy="the file changed since: run `dvc repro prepare`",
         )
-    kept = _off_the_car(key, ego_radius)
+    kept = _usable(key, ego_radius)
     parts = [key[kept]]
     for sweep in frame.sweeps[:sweeps]:
         points = read_points(root / sweep.path)
-        points = points[_off_the_car(points, ego_radius)]
+        points = points[_usable(points, ego_radius)]
         move_points(sweep.lidar_from_sweep, points)
         points[:, 4] = sweep.lag
         parts.append(points)
@@ -82,5 +82,7 @@ def move_points(matrix: NDArray[np.float64], points: Points) -> None:
     points[:, :3] = points[:, :3] @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
 
 
-def _off_the_car(points: Points, radius: float) -> NDArray[np.bool_]:
-    return np.asarray((np.abs(points[:, 0]) >= radius) | (np.abs(points[:, 1]) >= radius))
+def _usable(points: Points, radius: float) -> NDArray[np.bool_]:
+    """Finite points off the own car; `calico check --deep` counts those that are not finite."""
+    off_the_car = (np.abs(points[:, 0]) >= radius) | (np.abs(points[:, 1]) >= radius)
+    return np.asarray(off_the_car & np.isfinite(points).all(axis=1))
