@@ -26,6 +26,19 @@ def file_sizes(root: Path, paths: Sequence[str]) -> NDArray[np.int64]:
     return np.array([size for chunk in sizes for size in chunk], np.int64)
 
 
+def missing_files(root: Path, paths: Iterable[str]) -> list[str]:
+    """Those of `paths` below `root` that do not exist; lists each folder once instead of asking for every file."""
+    names: dict[str, set[str]] = {}
+    lost = []
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        if folder not in names:
+            names[folder] = set(os.listdir(root / folder)) if (root / folder).is_dir() else set()  # noqa: PTH208
+        if name not in names[folder]:
+            lost.append(path)
+    return lost
+
+
 def write_manifest(root: Path, paths: Iterable[str], out: Path) -> None:
     """Writes `out`/manifest.feather: the columns path and bytes, sorted by path.
 

@@ -95,6 +95,10 @@ class Recording:
         for sample in samples:
             yield self._frame(sample, scenes[sample["token"]], sizes)
 
+    def key_frame_files(self) -> list[str]:
+        """The files that every frame needs, relative to the root; whether they exist is not looked at."""
+        return [self._paths[row] for rows in self._key_rows.values() for row in rows.values()]
+
     def notes(self) -> list[str]:
         """After `frames`: what was left out."""
         notes = []

@@ -50,7 +50,7 @@ def test_a_table_read_in_pieces_is_the_same(tmp_path: Path, monkeypatch: pytest.
     ]
     monkeypatch.setattr("pipeline.frames.tables.PIECE", piece)
     for layout in ({"indent": 0}, {"separators": (",", ":")}, {"indent": 4}):
-        (tmp_path / VERSION / "some.json").write_text(json.dumps(rows, **layout))  # type: ignore[arg-type]
+        (tmp_path / VERSION / "some.json").write_text(json.dumps(rows, **layout))
         assert read_table(tmp_path, VERSION, "some") == rows
         columns = read_columns(tmp_path, VERSION, "some", SCHEMA, keep=lambda row: row["token"] != "t7")
         assert columns["token"].to_pylist() == [row["token"] for row in rows if row["token"] != "t7"]

@@ -18,7 +18,8 @@ def verify(index: FrameIndex, root: Path, deep: bool = False) -> Verdict:
 def test_manifest_names_every_file_of_the_index_with_its_size(tiny_index: FrameIndex) -> None:
     frames = [tiny_index[position] for position in range(len(tiny_index))]
     named = {frame.lidar_path for frame in frames}
-    named |= {part.path for frame in frames for part in (*frame.sweeps, *frame.cameras)}
+    named |= {sweep.path for frame in frames for sweep in frame.sweeps}
+    named |= {camera.path for frame in frames for camera in frame.cameras}
     manifest = read_manifest(tiny_index.path)
     assert manifest.column("path").to_pylist() == sorted(named)
     sizes = [(tiny_index.root / path).stat().st_size for path in sorted(named)]
