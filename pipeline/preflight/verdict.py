@@ -103,6 +103,11 @@ def judge(
     problems += [_memory_problem(need, available) for need in needs if (need.memory or 0) > available]
     if missing:
         problems.append(_files_problem(missing, params.dataset.root))
+    if _lacks_maps(jobs, params):
+        problems.append(
+            f"maps: finetune.trials has map trials, and {params.dataset.root}/maps/expansion holds no map; "
+            "unpack the map expansion into the dataset root, or take the map trials out"
+        )
     room = {", ".join(map(str, disk.folders)): disk.free for disk in disks}
     return Verdict(tuple(needs), tuple(missing), room, available, problems)
 
@@ -166,6 +171,13 @@ def _files_problem(missing: Sequence[str], root: str) -> str:
         f"files: {len(missing)} sensor files are missing below {root} ({shown}); "
         "unpack the archives that hold them into the dataset root"
     )
+
+
+def _lacks_maps(jobs: Sequence[Job], params: Params) -> bool:
+    stages = {job.stage for job in jobs}
+    wanted = "finetune" in stages and bool(params.finetune.fractions("map"))
+    there = "simulate" in stages or any(Path(params.dataset.root, "maps", "expansion").glob("*.json"))
+    return wanted and not there
 
 
 def _missing(params: Params, stale: set[str]) -> list[str]:

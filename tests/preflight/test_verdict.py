@@ -121,6 +121,15 @@ def test_a_missing_sweep_is_only_missed_by_an_index_that_names_it(own_world: Par
     assert len(judge([REGIONS], own_world, world_runtime, {}).missing) == 1
 
 
+def test_map_trials_without_a_map_expansion(own_world: Params, world_runtime: Runtime) -> None:
+    for path in Path(own_world.dataset.root, "maps", "expansion").iterdir():
+        path.unlink()
+    (problem,) = judge(CELLS, own_world, world_runtime, {}).problems
+    assert "finetune.trials has map trials" in problem and "unpack the map expansion" in problem
+    detection = replace(own_world, finetune=replace(own_world.finetune, trials=["detection-1.0"]))
+    assert judge(CELLS, detection, world_runtime, {}).problems == []
+
+
 def test_no_root_is_told_with_its_key(params: Params, world_runtime: Runtime) -> None:
     nowhere = replace(params, dataset=replace(params.dataset, root="nowhere"))
     with pytest.raises(UserError, match=r"(?s)dataset\.root = nowhere.*calico configure dataset\.root"):
