@@ -38,7 +38,7 @@ def calibrate_unknown(jobs: Sequence[Job], params: Params, runtime: Runtime) -> 
     stages = {job.stage for job in jobs}
     if "prepare" in stages or "simulate" in stages:
         return ["nothing measured: there is no index yet; run `dvc repro prepare` first"]
-    frames = count_frames(params, simulate=False)
+    frames = count_frames(params, stages)
     known, failures = set(read_notes()), []
     for job in jobs:
         work = find_workload(job, params, runtime, frames)

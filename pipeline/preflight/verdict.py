@@ -10,10 +10,9 @@ from pipeline.frames.recording import Recording
 from pipeline.params import Params, Runtime
 from pipeline.preflight.jobs import Job
 from pipeline.preflight.machine import Disk, FreeDisk, available_memory, find_disks, free_disk
-from pipeline.preflight.workload import Workload, count_frames, find_workload
+from pipeline.preflight.workload import INDEX, Workload, count_frames, find_workload
 from pipeline.throughput import Throughput
 
-INDEX = Path("data/index")
 DATA, CACHE, SCRATCH = Path("data"), Path(".dvc/cache"), Path("scratch")
 SHOWN = 5  # missing files that are named
 
@@ -116,7 +115,7 @@ def _needs(jobs: Sequence[Job], params: Params, runtime: Runtime, notes: Mapping
     by_stage: dict[str, list[Workload]] = {}
     if not jobs:
         return []
-    frames = count_frames(params, simulate=any(job.stage == "simulate" for job in jobs))
+    frames = count_frames(params, {job.stage for job in jobs})
     for job in jobs:
         if work := find_workload(job, params, runtime, frames):
             by_stage.setdefault(job.stage, []).append(work)

@@ -1,9 +1,11 @@
 """How much work each stage has to do, in the units of its throughput notes."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.frames.index import FrameIndex
 from pipeline.frames.splits import scenes_by_split
 from pipeline.frames.tables import read_table
 from pipeline.params import Params, Runtime, Schedule, parse_trial
@@ -19,6 +21,8 @@ from pipeline.work import (
     regions_work,
     simulate_work,
 )
+
+INDEX = Path("data/index")
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,21 @@ class Workload:
     grows: bool
 
 
-def count_frames(params: Params, *, simulate: bool) -> FrameCounts:
-    """Counts the key frames, from the tables or, where the world is still to be simulated, from its params.
+def count_frames(params: Params, stale: Collection[str]) -> FrameCounts:
+    """Counts the key frames.
+
+    Args:
+        stale: stages that will run. The index counts where it stays, the tables where they stay, else the params of
+            the world that is still to be simulated.
 
     Raises:
         UserError: a table is missing or broken, or nobody defines a split.
     """
-    if simulate:
+    if "prepare" not in stale:
+        index = FrameIndex.open(INDEX, Path(params.dataset.root))
+        names = (params.dataset.pretrain_split, params.dataset.train_split, params.dataset.val_split)
+        return FrameCounts(len(index), *(len(index.split(name)) for name in names))
+    if "simulate" in stale:
         own = params.simulate
         train, val = (scenes * own.keyframes_per_scene for scenes in (own.train_scenes, own.val_scenes))
         return FrameCounts(own.frames, train, train, val)

@@ -30,13 +30,14 @@ def noted(job: Job, params: Params, runtime: Runtime, **values: float) -> dict[s
     return {work.key: Throughput(**cost)}  # type: ignore[arg-type]
 
 
-def test_frames_are_counted_like_the_index_does(params: Params) -> None:
-    assert count_frames(params, simulate=False) == FrameCounts(all=9, pretrain=6, train=6, val=3)
+@pytest.mark.parametrize("stale", [("prepare", "regions"), ("regions",)])
+def test_tables_and_index_count_the_same_frames(stale: tuple[str, ...], params: Params) -> None:
+    assert count_frames(params, stale) == FrameCounts(all=9, pretrain=6, train=6, val=3)
 
 
 def test_a_world_that_is_still_to_be_simulated_is_counted_from_its_params(params: Params) -> None:
     own = replace(params.simulate, train_scenes=5, val_scenes=2, keyframes_per_scene=4)
-    assert count_frames(replace(params, simulate=own), simulate=True) == FrameCounts(28, 20, 20, 8)
+    assert count_frames(replace(params, simulate=own), ["simulate", "prepare"]) == FrameCounts(28, 20, 20, 8)
 
 
 def test_what_notes_say_is_scaled_to_the_frames(params: Params, world_runtime: Runtime) -> None:
