@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.errors import UserError
 from pipeline.frames.frame import Frame
 
 FRAMES, SWEEPS, CAMERAS = "frames.feather", "sweeps.feather", "cameras.feather"
@@ -89,8 +90,19 @@ class MappedTable:
     """A memory-mapped Arrow file: only the pages that are asked for are read, and processes share them."""
 
     def __init__(self, path: Path) -> None:
-        """Maps the file; reads nothing but its footer."""
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        """Maps the file; reads nothing but its footer.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        try:
+            table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(
+                f"a file of the index cannot be read ({error})",
+                where=str(path),
+                remedy="fetch it again with `dvc checkout --force`, or make it again with `dvc repro --force prepare`",
+            ) from None
         self.rows: int = table.num_rows
         self._columns: dict[str, pa.ChunkedArray] = {name: table.column(name) for name in table.column_names}
 

@@ -1,5 +1,6 @@
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,20 @@ def test_unknown_split_of_an_index(tiny_index: FrameIndex) -> None:
 def test_no_index(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="dvc repro"):
         FrameIndex.open(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["frames.feather", "sweeps.feather", "cameras.feather"])
+@pytest.mark.parametrize("kept", [None, 0, 100, 3000])
+def test_damaged_index_names_file_and_remedy(
+    tiny_root: Path, tiny_index: FrameIndex, tmp_path: Path, name: str, kept: int | None
+) -> None:
+    shutil.copytree(tiny_index.path, tmp_path, dirs_exist_ok=True)
+    if kept is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:kept])
+    with pytest.raises(UserError, match=rf"(?s)cannot be read.*{name}.*dvc checkout"):
+        FrameIndex.open(tmp_path, tiny_root)
 
 
 @pytest.mark.parametrize("pattern", ["samples/LIDAR_TOP/scene-b*", "samples/CAM_BACK/scene-b*"])
