@@ -274,7 +274,7 @@ def show(results: dict[str, dict[str, float]]) -> None:
         ratio = f"{baseline['busy'] / row['busy']:,.0f} x less CPU" if baseline and row is not baseline else ""
         megabytes = (f"{row[key] / 1e6:,.0f}" for key in ("peak", "imports", "own", "shared"))
         table.add_row(name, f"{row['seconds']:.2f}", f"{row['busy']:.2f}", ratio, *megabytes)
-    Console(width=120).print(table)
+    Console(width=140).print(table)
 
 
 if __name__ == "__main__":
