@@ -62,6 +62,51 @@ def audit(
     raise typer.Exit(0 if link.ok else 1)
 
 
+@app.command()
+def check(
+    deep: Annotated[bool, typer.Option("--deep", help="Decode every image and read every sweep, too.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Files that are looked at side by side.")] = 8,
+    json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """Compare every sensor file with the manifest of the index. Exit code 1 when one is missing or damaged."""
+    from pipeline.artifacts.card import dump_json
+    from pipeline.frames.verification import verify_files
+    from pipeline.params import load_params
+
+    verdict = verify_files(Path("data/index"), Path(load_params().dataset.root), deep=deep, threads=workers)
+    typer.echo(dump_json(verdict.to_json()).decode() if json else "\n".join(verdict.lines()), nl=not json)
+    raise typer.Exit(1 if verdict.findings.faults else 0)
+
+
+@app.command()
+def preflight(
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="Measure stages that never ran here by a few steps of them; takes minutes."),
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """Before `dvc repro`: missing files, disk, memory and hours of stale stages. Exit code 1 when it cannot fit."""
+    from rich.console import Console
+
+    from pipeline.artifacts.card import dump_json
+    from pipeline.params import load_params, load_runtime
+    from pipeline.preflight.calibration import calibrate_unknown
+    from pipeline.preflight.jobs import stale_jobs
+    from pipeline.preflight.table import show
+    from pipeline.preflight.verdict import judge
+    from pipeline.throughput import read_notes
+
+    params, runtime, jobs = load_params(), load_runtime(), stale_jobs(Path())
+    failures = calibrate_unknown(jobs, params, runtime) if measure else []
+    verdict = judge(jobs, params, runtime, read_notes())
+    if json:
+        typer.echo(dump_json(verdict.to_json()).decode(), nl=False)
+    else:
+        show(verdict, failures, Console(width=max(Console().width, 100)))
+    raise typer.Exit(1 if verdict.problems else 0)
+
+
 def _tree(link: "Link", shown: set[str]) -> "Tree":
     """A link in green or red with its problems, notes and inputs; an artifact is unfolded where it is met first."""
     from rich.markup import escape

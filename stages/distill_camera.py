@@ -13,6 +13,7 @@ from pipeline.training.device import device_class
 from pipeline.training.distill_camera import distill_camera
 from pipeline.training.loop import Run
 from pipeline.training.publishing import publish_checkpoint, scratch_folder
+from pipeline.work import distill_camera_work
 
 
 def main(method: str) -> None:
@@ -35,7 +36,7 @@ def main(method: str) -> None:
     usable = [i for i in index.split(params.dataset.pretrain_split) if i not in regions.bad_frames]
     positions = [i for i in usable if index[i].cameras]
     scratch = scratch_folder("distill_camera", made_with, inputs)
-    run = Run(method, positions, own.schedule, own.seed, scratch)
+    run = Run(method, positions, own.schedule, own.seed, scratch, distill_camera_work(params, runtime))
     weights, history = distill_camera(loader, run, load_weights(teacher), params.networks, params.frames, own, runtime)
     publish_checkpoint(
         Path("data/checkpoints/distill_camera", method), weights, history, scratch,

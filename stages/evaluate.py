@@ -23,8 +23,10 @@ from pipeline.evaluation.record import KEPT_FRAMES, MAPS, SUBMISSION, name_cell,
 from pipeline.frames.dataset import FrameLoader
 from pipeline.frames.index import FrameIndex
 from pipeline.networks.model import BevModel
-from pipeline.params import Params, load_params, load_runtime
+from pipeline.params import Params, Runtime, load_params, load_runtime
+from pipeline.throughput import measured
 from pipeline.training.device import device_class, place
+from pipeline.work import evaluate_work
 
 Metrics = dict[str, dict[str, Any]]  # cell -> numbers
 
@@ -32,12 +34,19 @@ Metrics = dict[str, dict[str, Any]]  # cell -> numbers
 def main(arm: str) -> None:
     """Publishes data/results/<arm>: metrics.json, and per cell what figures need."""
     params, runtime = load_params(), load_runtime()
+    out = Path("data/results", arm)
+    with measured(evaluate_work(params, runtime, params.arms[arm].modality), out) as work:
+        work.units = evaluate(arm, params, runtime, out)
+
+
+def evaluate(arm: str, params: Params, runtime: Runtime, out: Path) -> int:
+    """Scores and publishes; returns how many frames went through a model."""
     device = place(runtime, seed=0)
     index = FrameIndex.open(Path("data/index"), Path(params.dataset.root))
     positions = index.split(params.dataset.val_split)
     checkpoints = Path("data/checkpoints/finetune", arm)
     metrics: Metrics = {}
-    with publish(Path("data/results", arm)) as draft:
+    with publish(out) as draft:
         for task, score in (("detection", score_detection), ("map", score_map)):
             if cells := cells_of(params, task):
                 modality = params.arms[arm].modality
@@ -72,6 +81,7 @@ def main(arm: str) -> None:
             metrics=headlines(metrics),
             device=device_class(runtime),
         )
+    return len(positions) * len(metrics)
 
 
 def cells_of(params: Params, task: str) -> list[str]:

@@ -19,6 +19,7 @@ from pipeline.training.device import device_class
 from pipeline.training.finetune import finetune
 from pipeline.training.loop import Run
 from pipeline.training.publishing import publish_checkpoint, scratch_folder
+from pipeline.work import finetune_work
 
 
 def main(arm: str, trial: str, seed: int) -> None:
@@ -66,7 +67,8 @@ def train(arm: str, trial: str, seed: int, *, publish: bool) -> None:
         processes=runtime.loader_processes,
     )
     scratch = scratch_folder("finetune", {**made_with, "seed": seed}, inputs)
-    run = Run(f"{arm} {trial} seed {seed}", [index.position(t) for t in tokens], schedule, seed, scratch)
+    positions, work = [index.position(t) for t in tokens], finetune_work(params, runtime, modality, task)
+    run = Run(f"{arm} {trial} seed {seed}", positions, schedule, seed, scratch, work)
     weights, history, transferred = finetune(
         loader, run, load_weights(start), params.networks, params.frames, modality, task, replace(runtime, threads=1)
     )

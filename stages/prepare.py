@@ -9,6 +9,10 @@ from pipeline.frames.index import FrameIndex, build_index
 from pipeline.frames.labels import build_labels
 from pipeline.frames.map_drawing import build_maps
 from pipeline.params import load_params
+from pipeline.throughput import measured
+from pipeline.work import prepare_work
+
+INDEX, LABELS = Path("data/index"), Path("data/labels")
 
 
 def main() -> None:
@@ -17,10 +21,11 @@ def main() -> None:
     dataset, root = params.dataset, Path(params.dataset.root)
     tables = root / dataset.version
     # Labels are built inside the publishing of the index, so that an error in either leaves both as they were.
-    with publish(Path("data/labels")) as labels:
-        with publish(Path("data/index")) as draft:
+    with measured(prepare_work(params), INDEX, LABELS) as work, publish(LABELS) as labels:
+        with publish(INDEX) as draft:
             build_index(dataset, draft)
             index = FrameIndex.open(draft, root)
+            work.units = len(index)
             has_maps = build_maps(root, params.prepare.map_resolution, index, draft)
             build_labels(dataset, params.prepare, index, labels)
             write_card(
@@ -31,7 +36,7 @@ def main() -> None:
         # No labelled tokens here: what a model has seen is decided by the fraction it is fine-tuned on.
         write_card(
             labels, kind="labels", stage="prepare", params={"dataset": dataset, "prepare": params.prepare},
-            inputs=[Path("data/index"), tables],
+            inputs=[INDEX, tables],
         )  # fmt: skip
 
 

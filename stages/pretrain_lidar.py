@@ -12,6 +12,7 @@ from pipeline.training.device import device_class
 from pipeline.training.loop import Run
 from pipeline.training.pretrain_lidar import pretrain_lidar
 from pipeline.training.publishing import publish_checkpoint, scratch_folder
+from pipeline.work import pretrain_lidar_work
 
 
 def main(method: str) -> None:
@@ -32,7 +33,7 @@ def main(method: str) -> None:
     )  # fmt: skip
     positions = [i for i in index.split(params.dataset.pretrain_split) if i not in regions.bad_frames]
     scratch = scratch_folder("pretrain_lidar", made_with, inputs)
-    run = Run(method, positions, own.schedule, own.seed, scratch)
+    run = Run(method, positions, own.schedule, own.seed, scratch, pretrain_lidar_work(params, runtime))
     weights, history = pretrain_lidar(loader, run, params.networks, own, runtime)
     publish_checkpoint(
         Path("data/checkpoints/pretrain_lidar", method), weights, history, scratch,

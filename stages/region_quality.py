@@ -13,24 +13,32 @@ from pipeline.evaluation.region_audit import audit_store, write_quality
 from pipeline.evaluation.region_scores import headline
 from pipeline.evaluation.region_truth import Case, collect_cases
 from pipeline.frames.index import FrameIndex
-from pipeline.params import load_params, load_runtime
+from pipeline.params import Params, Runtime, load_params, load_runtime
 from pipeline.regions.store import RegionStore
 from pipeline.reporting.region_objects import draw_objects
 from pipeline.reporting.regions import draw_regions
+from pipeline.throughput import measured
+from pipeline.work import region_quality_work
 
-INDEX, REGIONS = Path("data/index"), Path("data/regions")
+INDEX, REGIONS, OUT = Path("data/index"), Path("data/regions"), Path("data/region_quality")
 
 
 def main() -> None:
     """Publishes data/region_quality: metrics.json, tables for `dvc plots` and figures of a few frames."""
-    params = load_params()
+    params, runtime = load_params(), load_runtime()
+    with measured(region_quality_work(params, runtime), OUT, processes=runtime.workers) as work:
+        work.units = judge(params, runtime)
+
+
+def judge(params: Params, runtime: Runtime) -> int:
+    """Judges and publishes; returns the number of frames."""
     own, root = params.region_quality, Path(params.dataset.root)
     index = FrameIndex.open(INDEX, root)
     store = RegionStore.open(REGIONS.absolute(), params.regions)
     positions = [position for position in range(len(index)) if position not in store.bad_frames]
     cases = collect_cases(index, params.dataset, own.point_labels, positions)
-    quality = audit_store(store, cases, positions, load_runtime())
-    with publish(Path("data/region_quality")) as draft:
+    quality = audit_store(store, cases, positions, runtime)
+    with publish(OUT) as draft:
         write_quality(draft, quality, len(index) - len(positions))
         for position, case in spread(list(zip(positions, cases, strict=True)), own.figures):
             draw_frame(store, position, case, draft, index[position].token[:8])
@@ -45,6 +53,7 @@ def main() -> None:
         )
     shown = {name: "-" if value is None else f"{value:.4g}" for name, value in headline(quality).items()}
     print("region quality: " + ", ".join(f"{name} {value}" for name, value in shown.items()))
+    return len(positions)
 
 
 def draw_frame(store: RegionStore, position: int, case: Case, out: Path, name: str) -> None:

@@ -7,6 +7,8 @@ from pipeline.artifacts.publish import publish
 from pipeline.errors import UserError, user_errors
 from pipeline.params import load_params, load_runtime
 from pipeline.simulation.world import build_world
+from pipeline.throughput import measured
+from pipeline.work import simulate_work
 
 
 def main(world: str) -> None:
@@ -17,8 +19,11 @@ def main(world: str) -> None:
             f"there is no world {world!r}", where="params.yaml: dataset.simulated",
             remedy=f"name one of {params.dataset.simulated}",
         )  # fmt: skip
-    with publish(Path("data/raw") / world) as draft:
-        build_world(params.simulate, params.dataset.version, draft, load_runtime())
+    runtime, out = load_runtime(), Path("data/raw") / world
+    with measured(simulate_work(params, runtime), out, processes=runtime.workers) as work:
+        with publish(out) as draft:
+            build_world(params.simulate, params.dataset.version, draft, runtime)
+        work.units = params.simulate.frames
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import pytest
 
 from pipeline.artifacts.card import write_card
 from pipeline.artifacts.publish import publish
+from pipeline.frames.index import build_index
+from pipeline.params import load_params
 
 ROOT = Path(__file__).parents[1]
 
@@ -80,9 +82,30 @@ def test_configure_rewrites_both_files_and_says_so(project: Path) -> None:
     assert "nothing to change" in calico("configure", cwd=project).stdout
 
 
+def test_check_compares_files_with_the_manifest(project: Path, world: Path) -> None:
+    (project / "raw").symlink_to(world)
+    dataset = ("dataset.root=raw", "dataset.simulated=[]")
+    assert calico("configure", *dataset, cwd=project).returncode == 0
+    index = project / "data" / "index"
+    index.mkdir()
+    build_index(load_params(project / "params.yaml").dataset, index)
+    good = calico("check", "--deep", "--workers", "2", cwd=project)
+    assert good.returncode == 0, good.stderr
+    assert "files sound" in good.stdout
+    (project / "raw").unlink()
+    (project / "raw").mkdir()
+    bad = calico("check", "--json", cwd=project)
+    assert bad.returncode == 1
+    told = json.loads(bad.stdout)
+    assert {fault["problem"] for fault in told["faults"]} == {"missing"}
+    assert len(told["faults"]) == told["files"] > 9 * 7
+    assert "copy these files again" in told["remedy"]
+
+
 @pytest.mark.parametrize(
     ("words", "advice"),
     [
+        (("check",), "dvc repro prepare"),
         (("audit", "data/none"), "name a folder below it"),
         (("audit", "/"), "name a folder below it"),
         (("configure", "dataset=nuscenes"), "calico configure dataset.root="),

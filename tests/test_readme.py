@@ -79,6 +79,14 @@ def test_calico_configure(tmp_path: Path) -> None:
         assert "now run dvc repro" in done.stdout
 
 
+@pytest.mark.parametrize("command", [*of("calico check"), *of("calico preflight")])
+def test_calico_options(command: str) -> None:
+    _, name, *options = command.split()
+    help_text = run(sys.executable, "-m", "pipeline.cli", name, "--help").stdout
+    assert name in help_text
+    assert [option for option in options if option not in help_text] == []
+
+
 @pytest.mark.parametrize("command", of("calico audit"))
 def test_calico_audit(command: str, tmp_path: Path) -> None:
     """Before the artifact is made, it says so; anything else wrong with the command reads otherwise."""

@@ -5,12 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.frames.frame import Frame
-from pipeline.frames.tables import DOWNLOAD, Row, by_token, read_table
-from pipeline.geometry.transforms import Matrix, inverse, matrix_from_pose
+from pipeline.frames.tables import DOWNLOAD, by_token, numbers, read_columns, read_table
+from pipeline.geometry.transforms import inverse, matrix_from_pose
+
+_BOX = pa.schema(
+    [(name, pa.string()) for name in ("sample_token", "instance_token")]
+    + [(name, pa.list_(pa.float64(), size)) for name, size in (("translation", 3), ("size", 3), ("rotation", 4))]
+)
 
 
 @dataclass(frozen=True)
@@ -39,21 +45,28 @@ def read_box_labels(root: Path, version: str, frames: Sequence[Frame]) -> list[B
     Raises:
         UserError: a table is missing or broken.
     """
-    rows: dict[str, list[Row]] = {frame.token: [] for frame in frames}
+    categories = by_token(read_table(root, version, "category", "token", "name"))
+    instances = by_token(read_table(root, version, "instance", "token", "category_token"))
+    position_of = {frame.token: position for position, frame in enumerate(frames)}
+    rows = read_columns(root, version, "sample_annotation", _BOX, keep=lambda row: row["sample_token"] in position_of)
     try:
-        categories = by_token(read_table(root, version, "category"))
-        instances = by_token(read_table(root, version, "instance"))
         names = {token: categories[row["category_token"]]["name"] for token, row in instances.items()}
-        for row in read_table(root, version, "sample_annotation"):
-            if row["sample_token"] in rows:
-                rows[row["sample_token"]].append({**row, "category": names[row["instance_token"]]})
-        return [_in_lidar(rows[frame.token], inverse(frame.global_from_lidar)) for frame in frames]
+        named = [names[token] for token in rows["instance_token"].to_pylist()]
     except KeyError as error:
         raise UserError(
-            f"the annotation tables do not belong together: nothing has the token or key {error}",
+            f"the annotation tables do not belong together: nothing has the token {error}",
             where=str(root / version / "sample_annotation.json"),
             remedy=DOWNLOAD,
         ) from error
+    global_from_box = matrix_from_pose(numbers(rows["rotation"]), numbers(rows["translation"]))
+    size = numbers(rows["size"])[:, [1, 0, 2]]  # the tables say width first
+    rows_of: list[list[int]] = [[] for _ in frames]
+    for row, sample in enumerate(rows["sample_token"].to_pylist()):
+        rows_of[position_of[sample]].append(row)
+    return [
+        BoxLabels(tuple(named[row] for row in own), inverse(frame.global_from_lidar) @ global_from_box[own], size[own])
+        for frame, own in zip(frames, rows_of, strict=True)
+    ]
 
 
 def box_members(points: NDArray[np.float32], boxes: BoxLabels) -> list[NDArray[np.int64]]:
@@ -79,13 +92,3 @@ def box_members(points: NDArray[np.float32], boxes: BoxLabels) -> list[NDArray[n
         local = (xyz[near] - matrix[:3, 3]) @ matrix[:3, :3]
         members.append(np.sort(near[(np.abs(local) <= size / 2).all(axis=1)]))
     return members
-
-
-def _in_lidar(rows: list[Row], lidar_from_global: Matrix) -> BoxLabels:
-    matrices = [lidar_from_global @ matrix_from_pose(row["rotation"], row["translation"]) for row in rows]
-    sizes = [(row["size"][1], row["size"][0], row["size"][2]) for row in rows]  # the tables say width first
-    return BoxLabels(
-        tuple(row["category"] for row in rows),
-        np.array(matrices, np.float64).reshape(-1, 4, 4),
-        np.array(sizes, np.float64).reshape(-1, 3),
-    )

@@ -9,38 +9,16 @@ from numpy.typing import NDArray
 from pyarrow import feather
 
 from pipeline.errors import UserError
-from pipeline.frames.index import Frame, FrameIndex
+from pipeline.frames.annotation_labels import DETECTION_CLASS_OF, DETECTION_CLASSES, Annotations, read_annotations
+from pipeline.frames.index import FrameIndex
 from pipeline.frames.splits import fraction_scenes
-from pipeline.frames.tables import DOWNLOAD, Row, by_token, read_table
 from pipeline.geometry.boxes import BOX_FIELDS
-from pipeline.geometry.transforms import inverse, matrix_from_pose, yaw_of
+from pipeline.geometry.transforms import inverse, matrix_from_pose
 from pipeline.params import Dataset, Prepare
 
-# The order of the devkit's DETECTION_NAMES.
-DETECTION_CLASSES = (
-    "car", "truck", "bus", "trailer", "construction_vehicle",
-    "pedestrian", "motorcycle", "bicycle", "traffic_cone", "barrier",
-)  # fmt: skip
+__all__ = ["DETECTION_CLASSES", "DETECTION_CLASS_OF", "Labels", "build_labels"]
 
-# The devkit's category_to_detection_name; written out because importing the devkit takes seconds (a test compares).
-DETECTION_CLASS_OF = {
-    "movable_object.barrier": "barrier",
-    "movable_object.trafficcone": "traffic_cone",
-    "vehicle.bicycle": "bicycle",
-    "vehicle.bus.bendy": "bus",
-    "vehicle.bus.rigid": "bus",
-    "vehicle.car": "car",
-    "vehicle.construction": "construction_vehicle",
-    "vehicle.motorcycle": "motorcycle",
-    "vehicle.trailer": "trailer",
-    "vehicle.truck": "truck",
-    "human.pedestrian.adult": "pedestrian",
-    "human.pedestrian.child": "pedestrian",
-    "human.pedestrian.construction_worker": "pedestrian",
-    "human.pedestrian.police_officer": "pedestrian",
-}
-
-MAX_GAP = 1.5  # seconds between neighbours for a velocity, as in the devkit's box_velocity
+_SLICE = 1 << 16  # boxes that are moved at once
 
 
 def build_labels(dataset: Dataset, prepare: Prepare, index: FrameIndex, out: Path) -> None:
@@ -57,30 +35,21 @@ def build_labels(dataset: Dataset, prepare: Prepare, index: FrameIndex, out: Pat
     """
     scenes = index.split_scenes(dataset.train_split)
     kept = {fraction: set(fraction_scenes(scenes, fraction)) for fraction in prepare.fractions}
-    root = Path(dataset.root)
-    rows = _detection_rows(root, dataset.version)
-    boxes: list[NDArray[np.float64]] = []
-    classes: list[int] = []
-    points: list[int] = []
-    attributes: list[str] = []
-    ends: list[int] = []
-    for position in range(len(index)):
-        frame = index[position]
-        for row in rows.get(frame.token, []):
-            boxes.append(_box_in_lidar(row, frame))
-            classes.append(DETECTION_CLASSES.index(row["class"]))
-            points.append(row["num_lidar_pts"])
-            attributes.append(row["attribute"])
-        ends.append(len(boxes))
-    flat = np.array(boxes, np.float32).reshape(-1)
+    rows = read_annotations(dataset, index)
+    order = np.argsort(rows.frames, kind="stable")  # frame by frame, as the table has them within one
+    slices = [order[first : first + _SLICE] for first in range(0, len(order), _SLICE)]
+    boxes = [_boxes_in_lidar(rows, part, index).astype(np.float32).reshape(-1) for part in slices]
     table = pa.table(
         {
-            "box": pa.FixedSizeListArray.from_arrays(pa.array(flat), len(BOX_FIELDS)),
-            "class": pa.array(classes, pa.int64()),
-            "points": pa.array(points, pa.int64()),
-            "attribute": pa.array(attributes, pa.string()),
+            "box": pa.FixedSizeListArray.from_arrays(
+                pa.array(np.concatenate([np.empty(0, np.float32), *boxes])), len(BOX_FIELDS)
+            ),
+            "class": pa.array(rows.classes[order]),
+            "points": pa.array(rows.points[order]),
+            "attribute": rows.attributes.take(pa.array(order)),
         }
     )
+    ends = np.cumsum(np.bincount(rows.frames, minlength=len(index)))
     frames = pa.table({"token": pa.array(index.tokens, pa.string()), "last_box": pa.array(ends, pa.int64())})
     for name, content in (("boxes", table), ("frames", frames)):
         path = out / f"{name}.feather"
@@ -156,50 +125,10 @@ def _fraction_file(fraction: float) -> str:
     return f"fraction-{fraction:g}.json"
 
 
-def _detection_rows(root: Path, version: str) -> dict[str, list[Row]]:
-    """Annotations of the detection classes by sample token, joined with class, attribute and global velocity."""
-    annotations = read_table(root, version, "sample_annotation")
-    instances = by_token(read_table(root, version, "instance"))
-    categories = by_token(read_table(root, version, "category"))
-    attributes = by_token(read_table(root, version, "attribute"))
-    seconds = {row["token"]: row["timestamp"] * 1e-6 for row in read_table(root, version, "sample")}
-    by_annotation = by_token(annotations)
-    rows: dict[str, list[Row]] = {}
-    try:
-        for row in annotations:
-            category = categories[instances[row["instance_token"]]["category_token"]]["name"]
-            name = DETECTION_CLASS_OF.get(category)
-            if name is None:
-                continue
-            attribute = attributes[row["attribute_tokens"][0]]["name"] if row["attribute_tokens"] else ""
-            velocity = _velocity(row, by_annotation, seconds)
-            joined = {**row, "class": name, "attribute": attribute, "velocity": velocity}
-            rows.setdefault(row["sample_token"], []).append(joined)
-    except KeyError as error:
-        raise UserError(
-            f"the annotation tables do not belong together: nothing has the token {error}",
-            where=str(root / version / "sample_annotation.json"),
-            remedy=DOWNLOAD,
-        ) from error
-    return rows
-
-
-def _velocity(row: Row, annotations: dict[str, Row], seconds: dict[str, float]) -> NDArray[np.float64]:
-    """Global velocity, float64 [3] in m/s, NaN where unknown: the devkit's NuScenes.box_velocity."""
-    first = annotations[row["prev"]] if row["prev"] else row
-    last = annotations[row["next"]] if row["next"] else row
-    elapsed = seconds[last["sample_token"]] - seconds[first["sample_token"]]
-    limit = 2 * MAX_GAP if row["prev"] and row["next"] else MAX_GAP
-    if first is last or not 0 < elapsed <= limit:
-        return np.full(3, np.nan)
-    moved = np.asarray(last["translation"], np.float64) - np.asarray(first["translation"], np.float64)
-    return np.asarray(moved / elapsed)
-
-
-def _box_in_lidar(row: Row, frame: Frame) -> NDArray[np.float64]:
-    """float64 [9] in `BOX_FIELDS` order."""
-    lidar_from_global = inverse(frame.global_from_lidar)
-    lidar_from_box = lidar_from_global @ matrix_from_pose(row["rotation"], row["translation"])
-    width, length, height = row["size"]
-    velocity = lidar_from_global[:3, :3] @ row["velocity"]
-    return np.array([*lidar_from_box[:3, 3], length, width, height, yaw_of(lidar_from_box), *velocity[:2]])
+def _boxes_in_lidar(rows: Annotations, part: NDArray[np.int64], index: FrameIndex) -> NDArray[np.float64]:
+    """float64 [len(part), 9] in `BOX_FIELDS` order."""
+    lidar_from_global = inverse(index.global_from_lidar[rows.frames[part]])
+    lidar_from_box = lidar_from_global @ matrix_from_pose(rows.rotation[part], rows.translation[part])
+    yaw = np.arctan2(lidar_from_box[:, 1, 0], lidar_from_box[:, 0, 0])
+    velocity = (lidar_from_global[:, :3, :3] @ rows.velocity[part, :, None])[:, :2, 0]
+    return np.concatenate([lidar_from_box[:, :3, 3], rows.size[part][:, [1, 0, 2]], yaw[:, None], velocity], axis=1)

@@ -7,6 +7,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compiled import compiled
 from pipeline.errors import UserError
 from pipeline.frames.index import MAPS, Frame
 from pipeline.geometry.grid import BevGrid
@@ -77,25 +78,21 @@ class MapRasters:
         global_from_bev = frame.global_from_lidar @ np.linalg.inv(bev_from_lidar)
         offset, step = (global_from_bev[:2, 3] - origin) / resolution, global_from_bev[:2, :2] / resolution
         axis = grid.axis.astype(np.float64)
-        # Raster coordinates of every cell, [S, S]: one term for its row and one for its column.
-        x, y = (np.add.outer(step[k, 1] * axis, step[k, 0] * axis + offset[k]) for k in (0, 1))
-        left, top = (int(np.floor(values[[0, 0, -1, -1], [0, -1, 0, -1]].min())) >> CHUNK_BITS for values in (x, y))
-        columns, rows = ((values - (first << CHUNK_BITS)).astype(np.int32) for values, first in ((x, left), (y, top)))
-        chunk_columns, chunk_rows = columns >> CHUNK_BITS, rows >> CHUNK_BITS
-        width, height = int(chunk_columns.max()) + 1, int(chunk_rows.max()) + 1
-        cells = ((rows & (CHUNK - 1)) << CHUNK_BITS) + (columns & (CHUNK - 1))
+        corners = axis[[0, 0, -1, -1], None] * step[:, 1] + axis[[0, -1, 0, -1], None] * step[:, 0] + offset
+        left, top = (int(low) >> CHUNK_BITS for low in np.floor(corners.min(0)))
+        right, bottom = (int(high) >> CHUNK_BITS for high in np.floor(corners.max(0)))
+        width, height = right - left + 1, bottom - top + 1
         if width * height > _SLOTS:
             raise UserError(
                 f"a frame spans {width * height} chunks of the map rasters, {_SLOTS} fit into memory",
                 where="params.yaml: prepare.map_resolution",
                 remedy=f"use cells larger than {resolution:g} m",
             )
+        masks = np.empty((len(MAP_CLASSES), grid.size, grid.size), np.bool_)
         with self._lock:  # no slot may change its chunk meanwhile
-            slots = [self._slot(frame.location, top + r, left + c) for r in range(height) for c in range(width)]
-            starts = np.array(slots, np.int32) << 2 * CHUNK_BITS
-            bits = self._slots.reshape(-1).take(starts.take(chunk_rows * width + chunk_columns) + cells)
-        masks = (1 << np.arange(len(MAP_CLASSES))).astype(np.uint8)[:, None, None]
-        return np.asarray((bits & masks) != 0)
+            slots = [[self._slot(frame.location, top + r, left + c) for c in range(width)] for r in range(height)]
+            _look_up(self._slots, np.array(slots), left, top, axis, step, offset, masks)
+        return masks
 
     def _slot(self, location: str, row: int, column: int) -> int:
         """Where a chunk lies in memory; reads it if it is not there."""
@@ -112,3 +109,31 @@ class MapRasters:
             self._slot_of[key] = slot
         self._slot_of.move_to_end(key)
         return self._slot_of[key]
+
+
+@compiled
+def _look_up(
+    chunks: NDArray[np.uint8], slots: NDArray[np.int64], left: int, top: int, axis: NDArray[np.float64],
+    step: NDArray[np.float64], offset: NDArray[np.float64], masks: NDArray[np.bool_],
+) -> None:  # fmt: skip
+    """Fills `masks` [classes, S, S] from the raster cells that the cell centres fall into.
+
+    Args:
+        chunks: uint8 [slots, CHUNK, CHUNK].
+        slots: int64 [rows, columns], the chunk at each place of the window.
+        left: column of the window's first chunk.
+        top: row of the window's first chunk.
+        axis: float64 [S], cell centres along either axis of the grid, metres.
+        step: float64 [2, 2], raster cells (column, row) a metre of the grid's x, y.
+        offset: float64 [2], raster coordinates of the grid's origin.
+    """
+    for r in range(len(axis)):
+        for c in range(len(axis)):
+            x = int(np.floor(step[0, 1] * axis[r] + step[0, 0] * axis[c] + offset[0]))
+            y = int(np.floor(step[1, 1] * axis[r] + step[1, 0] * axis[c] + offset[1]))
+            # Rounding may carry a border's last digit out of the window that its corners span.
+            row = min(max((y >> CHUNK_BITS) - top, 0), slots.shape[0] - 1)
+            column = min(max((x >> CHUNK_BITS) - left, 0), slots.shape[1] - 1)
+            bits = chunks[slots[row, column], y & (CHUNK - 1), x & (CHUNK - 1)]
+            for k in range(len(masks)):
+                masks[k, r, c] = (bits >> k) & 1

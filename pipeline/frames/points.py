@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compiled import compiled
 from pipeline.errors import UserError
 from pipeline.frames.frame import Frame
 from pipeline.frames.recording import POINT_BYTES
@@ -26,9 +27,8 @@ def read_points(path: Path) -> Points:
     Raises:
         UserError: the file is missing, empty or cut off.
     """
-    _count_points(path)
-    points = np.fromfile(path, np.float32).reshape(-1, 5)
-    points[:, 3] /= 255
+    points, gain = _read_raw(path)
+    points[:, 3] *= gain
     points[:, 4] = 0
     return points
 
@@ -41,15 +41,15 @@ def load_points(
     bev_from_lidar: Matrix | None = None,
     crop: Grid | None = None,
 ) -> tuple[Points, int, NDArray[np.bool_]]:
-    """The key frame's points and, below them, those of earlier sweeps, without the own car.
+    """The key frame's points and, below them, those of earlier sweeps, without the own car and what is not finite.
 
     Args:
         root: the dataset root.
         frame: the key frame.
         sweeps: how many earlier sweeps to add, fewer where there are fewer.
         ego_radius: metres; points with |x| and |y| below it, in their own sweep's frame, are the own car.
-        bev_from_lidar: float64 [4, 4], applied to every point; None for the identity.
-        crop: drops what lies, after that, outside `reach` on x or y, or outside `z_min` to `z_max`; None keeps it.
+        bev_from_lidar: float64 [4, 4], moves the points on; None leaves them in the key frame's LiDAR frame.
+        crop: drops the points outside its `reach`, `z_min` and `z_max` once they are moved; None keeps them.
 
     Returns:
         points: float32 [N, 5]: x, y, z (m, BEV frame, ego motion compensated), intensity (0..1), lag (s).
@@ -62,63 +62,74 @@ def load_points(
     bev_from_lidar = np.eye(4) if bev_from_lidar is None else bev_from_lidar
     files = [(root / frame.lidar_path, bev_from_lidar, 0.0)]
     files += [(root / s.path, bev_from_lidar @ s.lidar_from_sweep, s.lag) for s in frame.sweeps[:sweeps]]
-    counts = [_count_points(path) for path, _, _ in files]
-    if counts[0] != frame.points:
+    clouds = [_read_raw(path) for path, _, _ in files]
+    if len(clouds[0][0]) != frame.points:
         raise UserError(
-            f"the sweep has {counts[0]} points, the index says {frame.points}",
+            f"the sweep has {len(clouds[0][0])} points, the index says {frame.points}",
             where=str(files[0][0]),
             remedy="the file changed since: run `dvc repro prepare`",
         )
-    placed = np.empty((sum(counts), 5), np.float32)  # filled from the top: touching fresh memory twice is what costs
-    ends, masks = [0], []
-    for path, matrix, lag in files:
-        masks.append(_place(np.fromfile(path, np.float32), matrix, lag, ego_radius, crop, placed[ends[-1] :]))
-        ends.append(ends[-1] + np.count_nonzero(masks[-1]))
-    return placed[: ends[-1]], ends[1], masks[0]
+    low, high = np.full(3, -np.inf, np.float32), np.full(3, np.inf, np.float32)
+    if crop is not None:
+        low[:], high[:] = (-crop.reach, -crop.reach, crop.z_min), (crop.reach, crop.reach, crop.z_max)
+    placed = np.empty((sum(len(points) for points, _ in clouds), 5), np.float32)
+    end, ends, masks = 0, [], []
+    for (points, gain), (_, matrix, lag) in zip(clouds, files, strict=True):
+        kept = np.empty(len(points), np.bool_)
+        end += _place(points, matrix.astype(np.float32), gain, lag, ego_radius, low, high, placed[end:], kept)
+        ends.append(end)
+        masks.append(kept)
+    return placed[:end], ends[0], masks[0]
 
 
-def _count_points(path: Path) -> int:
-    """Points in a .pcd.bin by its size; errors as `read_points`."""
+def _read_raw(path: Path) -> tuple[Points, np.float32]:
+    """The points of a file and what makes a fraction of their intensity; errors as `read_points`."""
     try:
         size = path.stat().st_size
     except FileNotFoundError:
         raise UserError("the sweep is missing", where=str(path), remedy="copy it from the archive again") from None
+    # numpy drops a last fraction of a float, so the size on disk decides.
     if size == 0 or size % POINT_BYTES:
         raise UserError(
             f"the sweep is cut off: {size} bytes are no whole number of {POINT_BYTES}-byte points",
             where=str(path),
             remedy="copy this file again from the archive",
         )
-    return size // POINT_BYTES
+    return np.fromfile(path, np.float32).reshape(-1, 5), np.float32(1 / 255)
 
 
+@compiled
 def _place(
-    values: Points, matrix: Matrix, lag: float, ego_radius: float, crop: Grid | None, out: Points
-) -> NDArray[np.bool_]:
-    """Writes the points of one file that are off the own car and, moved, inside `crop`.
+    points: Points, matrix: Points, gain: np.float32, lag: float, ego_radius: float, low: Points, high: Points,
+    out: Points, kept: NDArray[np.bool_],
+) -> int:  # fmt: skip
+    """Moves the points of one file and writes those that are off the own car and inside the bounds.
+
+    In float32, as distances are short. What is not a number, or infinite, is inside nothing.
 
     Args:
-        values: float32 [5 N], the content of the file.
-        matrix: `bev_from_sweep`.
+        points: float32 [N, 5], content of the file.
+        matrix: float32 [4, 4], `bev_from_sweep`.
+        gain: of the intensity.
+        lag: seconds.
+        ego_radius: metres, in the sweep's frame.
+        low: float32 [3], first x, y, z inside; metres, moved.
+        high: float32 [3], first x, y, z beyond.
         out: float32 [at least N, 5]; the first rows are written.
+        kept: bool [N]; which points were written.
 
     Returns:
-        bool [N], which points those are.
+        How many.
     """
-    points = values.reshape(-1, 5)
-    kept = np.asarray((np.abs(points[:, 0]) >= ego_radius) | (np.abs(points[:, 1]) >= ego_radius))
-    # One product does it all; the ring, which nobody reads, makes room for the one that offsets are multiplied by.
-    # In float32, as distances are short.
-    points[:, 4] = 1
-    columns = np.zeros((5, 5), np.float32)
-    columns[:3, :3], columns[4, :3] = matrix[:3, :3].T, matrix[:3, 3]
-    columns[3, 3], columns[4, 4] = 1 / 255, lag
-    moved = points @ columns
-    if crop is not None:
-        reach = (-crop.reach, crop.reach)
-        xyz = np.ascontiguousarray(moved[:, :3].T)
-        for axis, (low, high) in zip(xyz, (reach, reach, (crop.z_min, crop.z_max)), strict=True):
-            kept &= (axis >= low) & (axis < high)  # a point that is not a number is inside nothing
-    rows = np.flatnonzero(kept)
-    np.take(moved, rows, axis=0, out=out[: len(rows)], mode="clip")  # the other modes copy once more
-    return kept
+    rows = 0
+    for i in range(len(points)):
+        x, y, z = points[i, 0], points[i, 1], points[i, 2]
+        kept[i] = (abs(x) >= ego_radius or abs(y) >= ego_radius) and np.isfinite(points[i, 3])
+        for axis in range(3):
+            value = matrix[axis, 0] * x + matrix[axis, 1] * y + matrix[axis, 2] * z + matrix[axis, 3]
+            kept[i] &= low[axis] <= value < high[axis]
+            out[rows, axis] = value
+        if kept[i]:
+            out[rows, 3], out[rows, 4] = points[i, 3] * gain, lag
+            rows += 1
+    return rows

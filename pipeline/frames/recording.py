@@ -1,14 +1,18 @@
 """Follows the links between the nuScenes tables to every key frame. Reads no annotation table."""
 
-import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.frames.frame import CAMERA_CHANNELS, Camera, Frame, Sweep
-from pipeline.frames.tables import DOWNLOAD, Row, by_token, read_table
+from pipeline.frames.manifest import MISSING, file_sizes
+from pipeline.frames.tables import DOWNLOAD, Row, by_token, find_rows, numbers, read_columns, read_table
 from pipeline.geometry.transforms import Matrix, inverse, matrix_from_pose
 
 Value = TypeVar("Value")
@@ -19,9 +23,22 @@ MAX_SWEEPS = 10  # as many as the field ever adds to a key frame
 MAX_LAG = 1.0  # seconds
 POINT_BYTES = 20  # five float32 a point: x, y, z, intensity, ring
 
+_TEXTS = ("token", "sample_token", "ego_pose_token", "calibrated_sensor_token", "filename", "prev")
+_DATA = pa.schema(
+    [(name, pa.string()) for name in _TEXTS]
+    + [(name, pa.int64()) for name in ("timestamp", "width", "height")]
+    + [("is_key_frame", pa.bool_())]
+)
+_POSE = pa.schema(
+    [("token", pa.string()), ("rotation", pa.list_(pa.float64(), 4)), ("translation", pa.list_(pa.float64(), 3))]
+)
+
 
 class Recording:
-    """The tables of a dataset, joined.
+    """The tables of a dataset, joined: a `FrameSource`.
+
+    Of the two large tables only what key frames and LiDAR sweeps need is kept, as columns; a "row" below is a row of
+    these columns.
 
     Attributes:
         missing_sweeps: after `frames`, how many sweep files named by the tables do not exist.
@@ -32,150 +49,198 @@ class Recording:
         """Reads the tables.
 
         Raises:
-            UserError: a table is missing or broken (see `read_table`).
+            UserError: a table is missing or broken (see `read_columns`), a link points nowhere, or a pose is none.
         """
-        self.root, self.tables = root, root / version
+        self.root, self.version = root, version
         self.missing_sweeps = self.stale_sweeps = 0
-        self._samples = read_table(root, version, "sample")
-        self._scenes = by_token(read_table(root, version, "scene"))
-        self._logs = by_token(read_table(root, version, "log"))
-        self._poses = by_token(read_table(root, version, "ego_pose"))
-        self._calibrations = by_token(read_table(root, version, "calibrated_sensor"))
-        sensors = by_token(read_table(root, version, "sensor"))
+        self._samples = read_table(root, version, "sample", "token", "timestamp", "scene_token")
+        self._scenes = by_token(read_table(root, version, "scene", "token", "name", "log_token"))
+        self._logs = by_token(read_table(root, version, "log", "token", "location"))
+        calibrations = read_table(root, version, "calibrated_sensor", "token", "sensor_token", "camera_intrinsic")
+        self._intrinsics = {row["token"]: row["camera_intrinsic"] for row in calibrations}
+        sensors = by_token(read_table(root, version, "sensor", "token", "channel"))
         channel_of = {
-            token: self._link(sensors, row["sensor_token"], "sensor")["channel"]
-            for token, row in self._calibrations.items()
+            row["token"]: self._link(sensors, row["sensor_token"], "sensor")["channel"] for row in calibrations
         }
-        self._sweeps: dict[str, Row] = {}
-        self._key_data: dict[str, dict[str, Row]] = {}
-        for row in read_table(root, version, "sample_data"):
-            channel = self._link(channel_of, row["calibrated_sensor_token"], "calibrated_sensor")
-            if channel == LIDAR:
-                self._sweeps[row["token"]] = row
-            if row["is_key_frame"] and (channel == LIDAR or channel in CAMERA_CHANNELS):
-                self._key_data.setdefault(row["sample_token"], {})[channel] = row
 
-    def frames(self) -> list[Frame]:
+        def is_used(row: Row) -> bool:
+            channel = self._link(channel_of, row["calibrated_sensor_token"], "calibrated_sensor")
+            return channel == LIDAR or (row["is_key_frame"] and channel in CAMERA_CHANNELS)
+
+        data = read_columns(root, version, "sample_data", _DATA, keep=is_used)
+        self._data = data
+        self._paths: list[str] = data["filename"].to_pylist()
+        self._stamps, self._widths, self._heights = (numbers(data[n]) for n in ("timestamp", "width", "height"))
+        self._earlier = find_rows(data["prev"], among=data["token"])
+        self._global_from_ego = self._join_poses("ego_pose", data["ego_pose_token"])
+        self._ego_from_sensor = self._join_poses("calibrated_sensor", data["calibrated_sensor_token"])
+        self._key_rows: dict[str, dict[str, int]] = {}  # sample -> channel -> row
+        for row in np.flatnonzero(numbers(data["is_key_frame"])).tolist():
+            channel = channel_of[self._text("calibrated_sensor_token", row)]
+            self._key_rows.setdefault(self._text("sample_token", row), {})[channel] = row
+
+    def frames(self) -> Iterator[Frame]:
         """Every key frame, sorted by scene name and time stamp.
 
         Raises:
-            UserError: a link points nowhere, or a key-frame file is missing or cut off.
+            UserError: before the first frame: a sample has no LiDAR or the time stamp of another one of its scene, or
+                a key-frame file is missing; on the way: a sweep is empty, cut off or not older than the one after it.
         """
-        frames = [self._frame(sample) for sample in self._samples]
-        return sorted(frames, key=lambda frame: (frame.scene, frame.timestamp))
+        self.missing_sweeps = self.stale_sweeps = 0
+        scenes = {sample["token"]: self._link(self._scenes, sample["scene_token"], "scene") for sample in self._samples}
+        samples = sorted(self._samples, key=lambda sample: (scenes[sample["token"]]["name"], sample["timestamp"]))
+        self._check_times(samples)
+        sizes = file_sizes(self.root, self._paths)
+        self._check_key_frames(samples, sizes)
+        for sample in samples:
+            yield self._frame(sample, scenes[sample["token"]], sizes)
 
-    def _frame(self, sample: Row) -> Frame:
-        data = self._key_data.get(sample["token"], {})
-        if LIDAR not in data:
+    def key_frame_files(self) -> list[str]:
+        """The files that every frame needs, relative to the root; whether they exist is not looked at."""
+        return [self._paths[row] for rows in self._key_rows.values() for row in rows.values()]
+
+    def notes(self) -> list[str]:
+        """After `frames`: what was left out."""
+        notes = []
+        if self.missing_sweeps:
+            notes.append(f"{self.missing_sweeps} sweep files named by the tables do not exist; left out")
+        if self.stale_sweeps:
+            notes.append(f"{self.stale_sweeps} key frames have an older sweep only beyond {MAX_LAG:g} s; left out")
+        return notes
+
+    def _check_times(self, samples: Sequence[Row]) -> None:
+        for before, after in pairwise(samples):
+            if (before["scene_token"], before["timestamp"]) == (after["scene_token"], after["timestamp"]):
+                raise UserError(
+                    f"samples {before['token']} and {after['token']} of one scene have the same time stamp",
+                    where=self._where("sample"),
+                    remedy="sort out the time stamps of this table",
+                )
+
+    def _check_key_frames(self, samples: Sequence[Row], sizes: NDArray[np.int64]) -> None:
+        lost = []
+        for sample in samples:
+            rows = self._key_rows.get(sample["token"], {})
+            if LIDAR not in rows:
+                raise UserError(
+                    f"sample {sample['token']} has no {LIDAR} key frame",
+                    where=self._where("sample_data"),
+                    remedy=f"the tables are incomplete: {DOWNLOAD}",
+                )
+            lost += [row for row in rows.values() if sizes[row] == MISSING]
+        if lost:
+            others = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
             raise UserError(
-                f"sample {sample['token']} has no {LIDAR} key frame",
-                where=str(self.tables / "sample_data.json"),
-                remedy=f"the tables are incomplete: {DOWNLOAD}",
+                f"a key-frame file named by the tables is missing{others}",
+                where=str(self.root / self._paths[lost[0]]),
+                remedy=DOWNLOAD,
             )
-        lidar = data[LIDAR]
-        scene = self._link(self._scenes, sample["scene_token"], "scene")
-        ego_from_lidar, global_from_ego = self._ego_from_sensor(lidar), self._global_from_ego(lidar)
+
+    def _frame(self, sample: Row, scene: Row, sizes: NDArray[np.int64]) -> Frame:
+        rows = self._key_rows[sample["token"]]
+        lidar = rows[LIDAR]
+        ego_from_lidar, global_from_ego = self._ego_from_sensor[lidar], self._global_from_ego[lidar]
         global_from_lidar = global_from_ego @ ego_from_lidar
-        points = self._points(lidar["filename"])
-        if points is None:
-            raise self._missing_file(lidar["filename"])
-        lidar_from_global = inverse(global_from_lidar)
         return Frame(
             token=sample["token"],
-            lidar_token=lidar["token"],
+            lidar_token=self._text("token", lidar),
             scene=scene["name"],
             timestamp=int(sample["timestamp"]),
             location=self._link(self._logs, scene["log_token"], "log")["location"],
-            lidar_path=lidar["filename"],
-            points=points,
+            lidar_path=self._paths[lidar],
+            points=self._points(lidar, sizes),
             global_from_lidar=global_from_lidar,
             ego_from_lidar=ego_from_lidar,
             global_from_ego=global_from_ego,
-            sweeps=self._earlier_sweeps(lidar, lidar_from_global),
+            sweeps=self._earlier_sweeps(lidar, inverse(global_from_lidar), sizes),
             cameras=tuple(
-                self._camera(channel, data[channel], global_from_lidar)
+                self._camera(channel, rows[channel], global_from_lidar)
                 for channel in CAMERA_CHANNELS
-                if channel in data
+                if channel in rows
             ),
         )
 
-    def _earlier_sweeps(self, lidar: Row, lidar_from_global: Matrix) -> tuple[Sweep, ...]:
+    def _earlier_sweeps(self, lidar: int, lidar_from_global: Matrix, sizes: NDArray[np.int64]) -> tuple[Sweep, ...]:
         """Follows `prev` over sweeps and key frames alike; skips files that do not exist, and counts them."""
         sweeps: list[Sweep] = []
         row = lidar
         for _ in range(MAX_SWEEPS):
-            if row["prev"] == "":
+            earlier = int(self._earlier[row])
+            if earlier < 0:
+                if self._text("prev", row):
+                    raise self._dangling(self._text("prev", row), "sample_data")
                 break
-            row = self._link(self._sweeps, row["prev"], "sample_data")
-            lag = (lidar["timestamp"] - row["timestamp"]) * 1e-6
+            row = earlier
+            lag = int(self._stamps[lidar] - self._stamps[row]) * 1e-6
             if lag <= 0:
                 raise UserError(
-                    f"the sweep before {lidar['token']} is not older than it",
-                    where=str(self.tables / "sample_data.json"),
+                    f"the sweep before {self._text('token', lidar)} is not older than it",
+                    where=self._where("sample_data"),
                     remedy="sort out the time stamps or the `prev` links of this table",
                 )
             if lag > MAX_LAG:
                 self.stale_sweeps += 1
                 break
-            if self._points(row["filename"]) is None:
+            if sizes[row] == MISSING:
                 self.missing_sweeps += 1
                 continue
-            matrix = lidar_from_global @ self._global_from_ego(row) @ self._ego_from_sensor(row)
-            sweeps.append(Sweep(row["filename"], matrix, lag))
+            self._points(row, sizes)
+            matrix = lidar_from_global @ self._global_from_ego[row] @ self._ego_from_sensor[row]
+            sweeps.append(Sweep(self._paths[row], matrix, lag))
         return tuple(sweeps)
 
-    def _camera(self, channel: str, row: Row, global_from_lidar: Matrix) -> Camera:
-        if not (self.root / row["filename"]).is_file():
-            raise self._missing_file(row["filename"])
-        camera_from_lidar = inverse(self._global_from_ego(row) @ self._ego_from_sensor(row)) @ global_from_lidar
+    def _camera(self, channel: str, row: int, global_from_lidar: Matrix) -> Camera:
+        camera_from_lidar = inverse(self._global_from_ego[row] @ self._ego_from_sensor[row]) @ global_from_lidar
         image_from_camera = np.eye(4)
-        calibration = self._link(self._calibrations, row["calibrated_sensor_token"], "calibrated_sensor")
-        image_from_camera[:3, :3] = calibration["camera_intrinsic"]
-        size = (int(row["width"]), int(row["height"]))
-        return Camera(channel, row["filename"], image_from_camera @ camera_from_lidar, size)
+        image_from_camera[:3, :3] = self._intrinsics[self._text("calibrated_sensor_token", row)]
+        size = (int(self._widths[row]), int(self._heights[row]))
+        return Camera(channel, self._paths[row], image_from_camera @ camera_from_lidar, size)
 
-    def _ego_from_sensor(self, row: Row) -> Matrix:
-        calibration = self._link(self._calibrations, row["calibrated_sensor_token"], "calibrated_sensor")
-        return self._pose(calibration, "calibrated_sensor")
-
-    def _global_from_ego(self, row: Row) -> Matrix:
-        return self._pose(self._link(self._poses, row["ego_pose_token"], "ego_pose"), "ego_pose")
-
-    def _pose(self, row: Row, table: str) -> Matrix:
-        values = [*row["rotation"], *row["translation"]]
-        if len(values) != 7 or not all(math.isfinite(value) for value in values) or not any(row["rotation"]):
-            raise UserError(
-                f"row {row['token']} holds no pose",
-                where=str(self.tables / f"{table}.json"),
-                remedy=f"the table is damaged: {DOWNLOAD}",
-            )
-        return matrix_from_pose(row["rotation"], row["translation"])
-
-    def _points(self, path: str) -> int | None:
-        """Points in a sweep file by its size, None where there is no such file."""
-        try:
-            size = (self.root / path).stat().st_size
-        except FileNotFoundError:
-            return None
+    def _points(self, row: int, sizes: NDArray[np.int64]) -> int:
+        """Points in a sweep file, by its size."""
+        size = int(sizes[row])
         if size == 0 or size % POINT_BYTES:
             raise UserError(
-                f"the sweep is cut off: {size} bytes are no whole number of {POINT_BYTES}-byte points",
-                where=str(self.root / path),
+                "the sweep is empty"
+                if size == 0
+                else f"the sweep is cut off: {size} bytes are no whole number of {POINT_BYTES}-byte points",
+                where=str(self.root / self._paths[row]),
                 remedy="copy this file again from the archive",
             )
         return size // POINT_BYTES
 
-    def _missing_file(self, path: str) -> UserError:
-        return UserError(
-            "a key-frame file named by the tables is missing", where=str(self.root / path), remedy=DOWNLOAD
-        )
+    def _join_poses(self, table: str, tokens: pa.ChunkedArray) -> NDArray[np.float64]:
+        """The poses in the rows of a table that `tokens` name, [N, 4, 4]."""
+        wanted = set(tokens.to_pylist())
+        rows = read_columns(self.root, self.version, table, _POSE, keep=lambda row: row["token"] in wanted)
+        rotations, translations = numbers(rows["rotation"]), numbers(rows["translation"])
+        sound = np.isfinite(rotations).all(1) & rotations.any(1) & np.isfinite(translations).all(1)
+        if not sound.all():
+            raise UserError(
+                f"row {rows['token'][int(np.argmin(sound))]} holds no pose",
+                where=self._where(table),
+                remedy=f"the table is damaged: {DOWNLOAD}",
+            )
+        places = find_rows(tokens, among=rows["token"])
+        if (places < 0).any():
+            raise self._dangling(tokens[int(np.argmin(places))].as_py(), table)
+        return np.asarray(matrix_from_pose(rotations, translations)[places])
 
-    def _link(self, table: dict[str, Value], token: str, name: str) -> Value:
+    def _text(self, column: str, row: int) -> str:
+        return str(self._data[column][row].as_py())
+
+    def _where(self, table: str) -> str:
+        return str(self.root / self.version / f"{table}.json")
+
+    def _link(self, table: Mapping[str, Value], token: str, name: str) -> Value:
         try:
             return table[token]
         except KeyError:
-            raise UserError(
-                f"no row of this table has the token {token}, which another table names",
-                where=str(self.tables / f"{name}.json"),
-                remedy=f"the tables do not belong together: {DOWNLOAD}",
-            ) from None
+            raise self._dangling(token, name) from None
+
+    def _dangling(self, token: str, table: str) -> UserError:
+        return UserError(
+            f"no row of this table has the token {token}, which another table names",
+            where=self._where(table),
+            remedy=f"the tables do not belong together: {DOWNLOAD}",
+        )

@@ -9,23 +9,26 @@ Matrix = NDArray[np.float64]
 
 
 def matrix_from_pose(rotation: ArrayLike, translation: ArrayLike) -> Matrix:
-    """A nuScenes pose as a matrix.
+    """nuScenes poses as matrices.
 
     Args:
-        rotation: unit quaternion (w, x, y, z).
-        translation: (x, y, z), metres.
+        rotation: [..., 4], quaternion (w, x, y, z), not zero.
+        translation: [..., 3], (x, y, z), metres.
 
     Returns:
-        float64 [4, 4], `parent_from_child`.
+        float64 [..., 4, 4], `parent_from_child`.
     """
-    w, x, y, z = np.asarray(rotation, np.float64) / np.linalg.norm(rotation)
-    matrix = np.eye(4)
-    matrix[:3, :3] = [
+    quaternion = np.asarray(rotation, np.float64)
+    w, x, y, z = np.moveaxis(quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True), -1, 0)
+    matrix = np.zeros((*w.shape, 4, 4))
+    rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
         [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
         [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
     ]
-    matrix[:3, 3] = translation
+    matrix[..., :3, :3] = np.moveaxis(np.array(rows), (0, 1), (-2, -1))
+    matrix[..., :3, 3] = translation
+    matrix[..., 3, 3] = 1
     return matrix
 
 
@@ -56,10 +59,11 @@ def rotation_about_z(angle: float) -> Matrix:
 
 
 def inverse(matrix: Matrix) -> Matrix:
-    """`source_from_target` of a rigid `target_from_source`."""
-    result = np.eye(4)
-    result[:3, :3] = matrix[:3, :3].T
-    result[:3, 3] = -matrix[:3, :3].T @ matrix[:3, 3]
+    """`source_from_target` of rigid `target_from_source`, [..., 4, 4]."""
+    result = np.zeros_like(matrix, np.float64)
+    result[..., :3, :3] = turned = matrix[..., :3, :3].swapaxes(-1, -2)
+    result[..., :3, 3] = -(turned @ matrix[..., :3, 3, None])[..., 0]
+    result[..., 3, 3] = 1
     return result
 
 

@@ -35,6 +35,11 @@ class Simulate:
     image_height: int
     jpeg_quality: int
 
+    @property
+    def frames(self) -> int:
+        """Key frames of all scenes."""
+        return (self.train_scenes + self.val_scenes) * self.keyframes_per_scene
+
     def __post_init__(self) -> None:
         positive(self, "keyframes_per_scene", "azimuth_steps", "max_range", "image_width", "image_height")
         require(self.train_scenes >= 0 and self.val_scenes >= 0, "train_scenes and val_scenes must not be negative")

@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from pipeline.engine import progress_bar
 from pipeline.frames.order import batches
 from pipeline.params import Runtime, Schedule
+from pipeline.throughput import file_size, note_steps
 from pipeline.training.history import History
 from pipeline.training.schedule import build_optimizer, total_steps
 
@@ -42,6 +43,7 @@ class Run:
         schedule: steps, batch and optimiser.
         seed: of initial weights, order and augmentation.
         scratch: directory of the resume state; it belongs to this run's params, inputs and code alone.
+        work: under which key the cost of a frame is noted; nothing is noted without it.
     """
 
     title: str
@@ -49,6 +51,7 @@ class Run:
     schedule: Schedule
     seed: int
     scratch: Path
+    work: str | None = None
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -82,7 +85,7 @@ def fit(
     state = ResumeState(run.scratch / "state.pt", module, optimizer, cycle)
     history = state.load()
     done = len(history.rows)
-    last_save = time.monotonic()
+    last_save = began = time.monotonic()
     with progress_bar() as bar:
         task = bar.add_task(run.title, total=steps, completed=done)
         for step, batch in _ahead(_steps(run, steps, done), load, runtime.loader_threads):
@@ -99,12 +102,18 @@ def fit(
                     )
             optimizer.step()
             cycle.step()
+            if len(history.rows) == done:
+                began = time.monotonic()  # the first step warms up and is not counted
             history.rows.append(row)
             bar.update(task, advance=1, description=f"{run.title}  loss {row['loss']:.3f}")
             if time.monotonic() - last_save > runtime.save_every:
                 state.save(history)
                 last_save = time.monotonic()
+    frames = (len(history.rows) - done - 1) * min(run.schedule.batch, len(run.positions))
+    seconds = time.monotonic() - began
     state.save(history)  # a kill before the publishing costs nothing
+    if run.work and frames > 0:
+        note_steps(run.work, frames, seconds, file_size(state.path))
     return history
 
 

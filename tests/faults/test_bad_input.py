@@ -1,5 +1,6 @@
 """Bad input ends a real stage with one screen and exit code 2; no half-made artifact lies where DVC looks for one."""
 
+import json
 import os
 import re
 import shutil
@@ -135,6 +136,39 @@ def test_missing_dataset_root(project: Path) -> None:
     shutil.rmtree(project / "raw")
     assert_one_screen(stage(project, "prepare"), "dataset.root = raw", "calico configure dataset.root=PATH")
     assert_untouched(project, *OUTS)
+
+
+def test_wrong_version(project: Path) -> None:
+    plant(project, *OUTS)
+    write_params(project, "dataset", "version", value="v1.0-trainval")
+    assert_one_screen(
+        stage(project, "prepare"), "dataset.version = v1.0-trainval", f"set dataset.version to one of {VERSION}"
+    )
+    assert_untouched(project, *OUTS)
+
+
+def test_times_out_of_order(project: Path) -> None:
+    plant(project, *OUTS)
+    path = project / "raw" / VERSION / "sample_data.json"
+    rows = json.loads(path.read_text())
+    next(row for row in rows if row["filename"].startswith("sweeps/LIDAR_TOP"))["timestamp"] += 10**9
+    path.write_text(json.dumps(rows))
+    assert_one_screen(stage(project, "prepare"), "is not older than it", f"raw/{VERSION}/sample_data.json", "sort out")
+    assert_untouched(project, *OUTS)
+
+
+def test_map_task_without_a_map_expansion(project: Path) -> None:
+    """`prepare` says so and goes on; the map task ends."""
+    for expansion in (project / "raw" / "maps" / "expansion").iterdir():
+        expansion.unlink()
+    prepared = stage(project, "prepare")
+    assert prepared.returncode == 0
+    assert "no map expansion in raw/maps/expansion" in prepared.stdout
+    assert stage(project, "start", "scratch-L").returncode == 0
+    command, cell = finetune_cell(arm="scratch-L", trial="map-1.0", seed="0")
+    plant(project, cell)
+    assert_one_screen(stage(project, *command), "no map rasters", "take the map trials out of finetune.trials")
+    assert_untouched(project, cell)
 
 
 def test_missing_table(project: Path) -> None:

@@ -84,7 +84,7 @@ def test_tables_that_do_not_belong_together(tiny_copy: Path, tiny_index: FrameIn
         table.write_text(sound)
     table = tiny_copy / VERSION / "category.json"
     table.write_text(json.dumps([{"name": "car"}]))
-    with pytest.raises(UserError, match="nothing has the token or key 'token'"):
+    with pytest.raises(UserError, match="lacks 'token'"):
         read_box_labels(tiny_copy, VERSION, [tiny_index[0]])
 
 

@@ -42,6 +42,24 @@ def test_every_frame_has_six_cameras_and_its_sweeps(
     assert max(len(frame.sweeps) for frame in frames) > 0
 
 
+def test_devkit_stacks_the_same_sweeps(prepared: tuple[FrameIndex, Labels]) -> None:
+    """Key frame and earlier sweeps over `prev`, ego motion compensated, with their time lags."""
+    from nuscenes.nuscenes import NuScenes
+    from nuscenes.utils.data_classes import LidarPointCloud
+
+    index, _ = prepared
+    nusc = NuScenes("v1.0-embedded", str(index.root), verbose=False)
+    frame = max(map(index.__getitem__, range(len(index))), key=lambda frame: len(frame.sweeps))
+    assert len(frame.sweeps) >= 2
+    theirs, lags = LidarPointCloud.from_file_multisweep(
+        nusc, nusc.get("sample", frame.token), "LIDAR_TOP", "LIDAR_TOP", nsweeps=4, min_distance=1.0
+    )
+    ours, _, _ = load_points(index.root, frame, sweeps=3, ego_radius=1.0)
+    assert np.ptp(ours[:, 4]) > 0.05
+    np.testing.assert_allclose(ours[:, :3], theirs.points[:3].T, atol=2e-3)
+    np.testing.assert_allclose(ours[:, 4], lags[0], atol=1e-5)
+
+
 def test_annotated_points_lie_in_their_boxes(prepared: tuple[FrameIndex, Labels]) -> None:
     index, labels = prepared
     found, annotated = [], []

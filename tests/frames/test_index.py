@@ -1,5 +1,6 @@
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,20 @@ def test_no_index(tmp_path: Path) -> None:
         FrameIndex.open(tmp_path, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["frames.feather", "sweeps.feather", "cameras.feather"])
+@pytest.mark.parametrize("kept", [None, 0, 100, 3000])
+def test_damaged_index_names_file_and_remedy(
+    tiny_root: Path, tiny_index: FrameIndex, tmp_path: Path, name: str, kept: int | None
+) -> None:
+    shutil.copytree(tiny_index.path, tmp_path, dirs_exist_ok=True)
+    if kept is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:kept])
+    with pytest.raises(UserError, match=rf"(?s)cannot be read.*{name}.*dvc checkout"):
+        FrameIndex.open(tmp_path, tiny_root)
+
+
 @pytest.mark.parametrize("pattern", ["samples/LIDAR_TOP/scene-b*", "samples/CAM_BACK/scene-b*"])
 def test_missing_key_frame_file_is_an_error_before_anything_is_written(
     tiny_copy: Path, tmp_path: Path, pattern: str
@@ -108,6 +123,56 @@ def test_cut_off_sweep_names_file_and_remedy(tiny_copy: Path, tmp_path: Path) ->
     victim.write_bytes(victim.read_bytes()[:-7])
     with pytest.raises(UserError, match=rf"(?s)cut off.*{victim.name}.*copy this file again"):
         build_index(dataset_at(tiny_copy), tmp_path)
+
+
+def test_empty_sweep_names_file_and_remedy(tiny_copy: Path, tmp_path: Path) -> None:
+    victim = sorted((tiny_copy / "sweeps" / "LIDAR_TOP").iterdir())[1]
+    victim.write_bytes(b"")
+    with pytest.raises(UserError, match=rf"(?s)the sweep is empty.*{victim.name}.*copy this file again"):
+        build_index(dataset_at(tiny_copy), tmp_path)
+
+
+def edit_table(root: Path, name: str, token: str, **values: object) -> None:
+    path = root / VERSION / f"{name}.json"
+    rows = json.loads(path.read_text())
+    next(row for row in rows if row["token"] == token).update(values)
+    path.write_text(json.dumps(rows))
+
+
+def test_sweep_that_is_not_older_than_its_key_frame(tiny_copy: Path, tiny_index: FrameIndex, tmp_path: Path) -> None:
+    frame = tiny_index[1]
+    earlier = Path(frame.sweeps[0].path).name.removesuffix(".pcd.bin")
+    edit_table(tiny_copy, "sample_data", earlier, timestamp=frame.timestamp + 1)
+    with pytest.raises(UserError, match=r"(?s)not older than it.*sample_data\.json.*time stamps or the `prev` links"):
+        build_index(dataset_at(tiny_copy), tmp_path)
+
+
+def test_two_samples_at_the_same_time(tiny_copy: Path, tiny_index: FrameIndex, tmp_path: Path) -> None:
+    edit_table(tiny_copy, "sample", "scene-b-1", timestamp=tiny_index[2].timestamp)
+    with pytest.raises(UserError, match=r"(?s)scene-b-0 and scene-b-1.*same time stamp.*sample\.json.*sort out"):
+        build_index(dataset_at(tiny_copy), tmp_path)
+
+
+@pytest.mark.parametrize("rotation", [[0.0, 0.0, 0.0, 0.0], [float("nan"), 0.0, 0.0, 1.0]])
+def test_row_without_a_pose(tiny_copy: Path, tmp_path: Path, tiny_index: FrameIndex, rotation: list[float]) -> None:
+    edit_table(tiny_copy, "ego_pose", tiny_index[4].lidar_token, rotation=rotation)
+    with pytest.raises(UserError, match=rf"(?s){tiny_index[4].lidar_token} holds no pose.*ego_pose\.json.*damaged"):
+        build_index(dataset_at(tiny_copy), tmp_path)
+
+
+def test_index_written_in_many_batches_reads_the_same(
+    tiny_root: Path, tiny_index: FrameIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.frames.index_tables.BATCH", 3)
+    build_index(dataset_at(tiny_root), tmp_path)
+    index = FrameIndex.open(tmp_path, tiny_root)
+    assert len(index) == len(tiny_index)
+    for ours, theirs in zip(map(index.__getitem__, range(8)), map(tiny_index.__getitem__, range(8)), strict=True):
+        assert repr(ours) == repr(theirs)
+    assert index.tokens == tiny_index.tokens
+    np.testing.assert_array_equal(index.points, tiny_index.points)
+    np.testing.assert_array_equal(index.global_from_lidar, np.stack([index[k].global_from_lidar for k in range(8)]))
+    assert index.timestamps.tolist() == [index[k].timestamp for k in range(8)]
 
 
 def test_link_to_nowhere_names_the_table(tiny_copy: Path, tmp_path: Path) -> None:

@@ -59,3 +59,17 @@ def test_sweep_that_changed_since_the_index(tiny_copy: Path, tiny_index: FrameIn
     victim.write_bytes(victim.read_bytes()[:-40])
     with pytest.raises(UserError, match=r"(?s)900 points.*902"):
         load_points(tiny_copy, frame, sweeps=0, ego_radius=1.0)
+
+
+def test_points_that_are_not_finite_are_dropped(tiny_copy: Path, tiny_index: FrameIndex) -> None:
+    """In the key frame and in sweeps; what is left stays aligned with the key-frame file."""
+    frame = tiny_index[1]
+    before, key_before, kept_before = load_points(tiny_copy, frame, sweeps=1, ego_radius=1.0)
+    for path, row, column in ((frame.lidar_path, 5, 2), (frame.lidar_path, 9, 3), (frame.sweeps[0].path, 7, 0)):
+        values = np.fromfile(tiny_copy / path, np.float32).reshape(-1, 5)
+        values[row, column] = np.nan if column else np.inf
+        values.tofile(tiny_copy / path)
+    points, key_points, kept = load_points(tiny_copy, frame, sweeps=1, ego_radius=1.0)
+    assert np.isfinite(points).all()
+    assert (len(before) - len(points), key_before - key_points) == (3, 2)
+    assert np.flatnonzero(kept != kept_before).tolist() == [5, 9]

@@ -1,0 +1,1 @@
+"""What stands between now and the end of `dvc repro`: files, disk, memory and hours."""
