@@ -17,6 +17,7 @@ from pipeline.reporting.gallery import (
     choose_frames,
     draw_detection_figures,
     draw_map_figures,
+    draw_projection_figures,
     draw_region_figures,
 )
 from pipeline.reporting.page import Report, print_tables, render_html, render_markdown
@@ -73,9 +74,11 @@ def draw_figures(params: Params, out: Path) -> list[Group]:
         for task in ("detection", "map")
         if (fractions := own.fractions(task))
     }
-    groups = [draw_region_figures(index, positions, RegionStore.open(REGIONS, params.regions), out)]
+    labels, reach = Labels.open(LABELS), params.networks.grid.reach
+    projections = draw_projection_figures(index, positions, labels, out)
+    groups = [projections] if projections[1] else []
+    groups.append(draw_region_figures(index, positions, RegionStore.open(REGIONS, params.regions), out))
     if "detection" in cells:
-        labels, reach = Labels.open(LABELS), params.networks.grid.reach
         groups.append(draw_detection_figures(index, positions, labels, cells["detection"], reach, out))
     if "map" in cells:
         groups.append(draw_map_figures(index, positions, cells["map"], params.networks.heads.map_reach, out))

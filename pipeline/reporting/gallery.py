@@ -1,4 +1,4 @@
-"""The figures of the report: a few validation frames as regions, detections and maps."""
+"""The figures of the report: a few validation frames as projections, regions, detections and maps."""
 
 import json
 from pathlib import Path
@@ -15,6 +15,7 @@ from pipeline.frames.points import read_points
 from pipeline.regions.store import RegionStore
 from pipeline.reporting.figures import draw_detections, draw_maps
 from pipeline.reporting.page import Picture
+from pipeline.reporting.projection import draw_projection
 from pipeline.reporting.regions import draw_regions
 
 Group = tuple[str, list[Picture]]  # heading, pictures
@@ -23,6 +24,20 @@ Group = tuple[str, list[Picture]]  # heading, pictures
 def choose_frames(index: FrameIndex, split: str, count: int) -> list[int]:
     """Positions of the frames drawn: at most `count` of those whose maps `evaluate` kept."""
     return spread(spread(index.split(split), KEPT_FRAMES), count)
+
+
+def draw_projection_figures(index: FrameIndex, positions: list[int], labels: Labels, out: Path) -> Group:
+    """One figure per frame with cameras: points and true boxes that hold a point, over the images."""
+    pictures = []
+    for position in positions:
+        frame = index[position]
+        if not frame.cameras:
+            continue
+        boxes, _, points = labels.boxes(frame.token)
+        path = out / f"projection-{frame.token[:8]}.png"
+        draw_projection(index.root, frame, boxes[points > 0], path)
+        pictures.append(_picture(path, frame, "LiDAR points by depth and true boxes in the images"))
+    return "Projection", pictures
 
 
 def draw_region_figures(index: FrameIndex, positions: list[int], regions: RegionStore, out: Path) -> Group:

@@ -1,7 +1,7 @@
 """A pixel at its true depth lands in the BEV cell of the LiDAR point that it shows, whatever the augmentation.
 
-The pixel's way: stored image, image augmentation, lift with the batch's matrices, splat. The point's way: sweep file, BEV
-augmentation, floor. They meet nowhere before the cell.
+The pixel goes by stored image, image augmentation, the lift with the matrices of the batch, splat; the point by sweep
+file, BEV augmentation, floor. They meet nowhere before the cell.
 """
 
 import os
@@ -83,17 +83,19 @@ def network_pixels(
     return ahead[inside], pixels[inside], scaled[ahead[inside], 2]
 
 
-def lifted_cells(
-    bev_from_image: torch.Tensor, pixels: NDArray[np.float64], depth: NDArray[np.float64]
-) -> torch.Tensor:
+def lifted_cells(bev_from_image: torch.Tensor, pixels: NDArray[np.float64], depth: NDArray[np.float64]) -> torch.Tensor:
     """int64 [N]: the cell of each pixel at its own depth, by `frustum_cells`; -1 off the grid."""
     rays = torch.from_numpy(np.column_stack([pixels, np.ones(len(pixels))])).float()
     # Every pixel is one image of one pixel here, so that each has a depth of its own: its ray is scaled by that depth.
     scaled = rays * torch.from_numpy(depth).float()[:, None]
     count = len(pixels)
-    return frustum_cells(bev_from_image[None], torch.zeros(1).int(), scaled.view(1, count, 3), torch.ones(1), CELLS)[
-        0, :, :, 0
-    ].view(count).long()
+    return (
+        frustum_cells(bev_from_image[None], torch.zeros(1).int(), scaled.view(1, count, 3), torch.ones(1), CELLS)[
+            0, :, :, 0
+        ]
+        .view(count)
+        .long()
+    )
 
 
 def cells_of(points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -93,14 +93,12 @@ def test_points_lie_on_their_objects(true_world: TrueWorld, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("axis", ["x", "y", "z"])
 @pytest.mark.parametrize("name", MATRICES)
-def test_one_degree_sends_points_off_their_objects(
-    true_world: TrueWorld, tmp_path: Path, name: str, axis: str
-) -> None:
+def test_one_degree_sends_points_off_their_objects(true_world: TrueWorld, tmp_path: Path, name: str, axis: str) -> None:
     table, turned, seen = MATRICES[name]
     dataset = turned_copy(true_world.dataset, tmp_path / "root", table, turned, axis, 1.0)
     stray, deep, _ = strays(index_of(dataset, tmp_path / "index"), true_world, seen)
-    assert stray > 0.005  # ten times the limit above
-    assert deep > 0.14  # twice the limit above
+    assert stray > 0.01  # twenty times the limit above; measured: 0.014 (all cameras, z) to 0.15
+    assert deep > 0.14  # twice the limit above; measured: 0.22 to 0.68
 
 
 def recorded_dataset() -> Dataset:
@@ -171,7 +169,7 @@ class TestRecorded:
         table, turned, _ = MATRICES[name]
         dataset = turned_copy(recorded_dataset(), tmp_path / "root", table, turned, axis, 1.0)
         outside = boxes.outside(frame_with_cameras(dataset, tmp_path / "index"))
-        assert (outside > 3).sum() >= 3  # measured: 4 to 16 pixels and more
+        assert (outside > 3).sum() >= 3  # measured: 3 (one camera, z) to 128
 
     def test_edges_of_the_cloud_lie_on_edges_of_the_picture(self, frame: Frame, tmp_path: Path) -> None:
         """The picture itself as truth: turning the LiDAR by a degree either way makes the edges fit worse."""

@@ -5,6 +5,7 @@ The eight symmetries of the square grid: what a quarter turn or a flip does to a
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def bev_from_lidar(turns: int, flip_x: bool, flip_y: bool) -> Matrix:
     return matrix
 
 
-def permuted(raster: NDArray[np.generic], turns: int, flip_x: bool, flip_y: bool) -> NDArray[np.generic]:
+def permuted(raster: NDArray[Any], turns: int, flip_x: bool, flip_y: bool) -> NDArray[Any]:
     """The same on the last two axes of a raster: columns run along x, rows along y, both upwards."""
     raster = raster[..., ::-1] if flip_x else raster
     raster = raster[..., ::-1, :] if flip_y else raster

@@ -75,7 +75,9 @@ def index_of(dataset: Dataset, out: Path) -> FrameIndex:
     return FrameIndex.open(out, Path(dataset.root))
 
 
-def turned_copy(dataset: Dataset, root: Path, table: str, channels: Sequence[str], axis: str, degrees: float) -> Dataset:
+def turned_copy(
+    dataset: Dataset, root: Path, table: str, channels: Sequence[str], axis: str, degrees: float
+) -> Dataset:
     """The dataset with one kind of matrix turned, sensor files linked.
 
     Args:
@@ -94,9 +96,7 @@ def turned_copy(dataset: Dataset, root: Path, table: str, channels: Sequence[str
     sensors = {row["token"] for row in tables["sensor"] if row["channel"] in channels}
     turned = {row["token"] for row in tables["calibrated_sensor"] if row["sensor_token"] in sensors}
     if table == "ego_pose":
-        turned = {
-            row["ego_pose_token"] for row in tables["sample_data"] if row["calibrated_sensor_token"] in turned
-        }
+        turned = {row["ego_pose_token"] for row in tables["sample_data"] if row["calibrated_sensor_token"] in turned}
     for row in tables[table]:
         if row["token"] in turned:
             pose = matrix_from_pose(row["rotation"], row["translation"]) @ turn(axis, degrees)

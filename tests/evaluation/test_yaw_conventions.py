@@ -1,4 +1,4 @@
-"""A hand-made box: ours -> submission file -> devkit -> its own boxes, and back. Heading, sides and velocity by hand."""
+"""A hand-made box: ours, submission file, devkit, its own boxes, and back. Heading, sides and velocity by hand."""
 
 import json
 from pathlib import Path
