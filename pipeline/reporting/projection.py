@@ -102,6 +102,6 @@ def _draw_camera(
     # One scale for all panels: a panel scaled to its own depths would hide a camera that is off.
     colours = Normalize(MIN_DEPTH, MAX_DEPTH)
     axis.scatter(pixels[:, 0], pixels[:, 1], c=depth, norm=colours, s=2.5, cmap="turbo_r", linewidths=0)
-    axis.add_collection(LineCollection(box_edges(camera, boxes), colors="white", linewidths=0.7))
+    axis.add_collection(LineCollection(list(box_edges(camera, boxes)), colors="white", linewidths=0.7))
     axis.set_xlim(-0.5, width - 0.5)
     axis.set_ylim(height - 0.5, -0.5)
