@@ -37,6 +37,28 @@ def configure(
 
 
 @app.command()
+def survey() -> None:
+    """List the logs of an Argoverse 2 root (params.yaml: dataset.root) in a small folder there, which DVC can watch.
+
+    Once after the download, and again when logs were added.
+    """
+    from pipeline.errors import UserError
+    from pipeline.frames.argoverse_survey import survey as look
+    from pipeline.params import load_params
+
+    dataset = load_params().dataset
+    if dataset.format != "argoverse2":
+        raise UserError(
+            f"{dataset.format} has tables of its own and needs no survey",
+            where="params.yaml: dataset.format",
+            remedy="run `calico configure dataset=argoverse2 dataset.root=PATH` first",
+        )
+    logs = look(Path(dataset.root), dataset.version)
+    sweeps = sum(len(log.sweeps) for log in logs.values())
+    typer.echo(f"{len(logs)} logs with {sweeps} sweeps in {Path(dataset.root, dataset.version)}; now run dvc repro")
+
+
+@app.command()
 def audit(
     path: Annotated[Path, typer.Argument(help="An artifact folder, e.g. data/regions.")],
     json: Annotated[bool, typer.Option("--json", help="Print the whole tree as JSON.")] = False,

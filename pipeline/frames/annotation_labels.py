@@ -68,6 +68,12 @@ class Annotations:
     velocity: NDArray[np.float64]
 
 
+def no_annotations() -> Annotations:
+    """Those of a dataset whose labels are not read."""
+    whole, rows = np.empty(0, np.int64), [np.empty((0, width)) for width in (3, 4, 3, 3)]
+    return Annotations(whole, whole, whole, pa.array([], pa.string()), *rows)
+
+
 def read_annotations(dataset: Dataset, index: FrameIndex) -> Annotations:
     """The annotations of the detection classes of every frame; the table's text is never in memory as a whole.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
+from pipeline.frames.argoverse import ArgoverseLogs
 from pipeline.frames.frame import Camera, Frame, Sweep
 from pipeline.frames.index_tables import CAMERAS, FRAMES, SWEEPS, MappedTable, write_frames
 from pipeline.frames.manifest import write_manifest
@@ -29,6 +30,8 @@ def open_source(dataset: Dataset) -> FrameSource:
     Raises:
         UserError: it is missing or broken.
     """
+    if dataset.format == "argoverse2":
+        return ArgoverseLogs(Path(dataset.root), dataset.version)
     return Recording(Path(dataset.root), dataset.version)
 
 

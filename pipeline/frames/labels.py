@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from pyarrow import feather
 
 from pipeline.errors import UserError
-from pipeline.frames.annotation_labels import DETECTION_CLASS_OF, DETECTION_CLASSES, Annotations, read_annotations
+from pipeline.frames.annotation_labels import (
+    DETECTION_CLASS_OF,
+    DETECTION_CLASSES,
+    Annotations,
+    no_annotations,
+    read_annotations,
+)
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.splits import fraction_scenes
 from pipeline.geometry.boxes import BOX_FIELDS
@@ -22,7 +28,7 @@ _SLICE = 1 << 16  # boxes that are moved at once
 
 
 def build_labels(dataset: Dataset, prepare: Prepare, index: FrameIndex, out: Path) -> None:
-    """Writes the labels of every frame and one token list per fraction.
+    """Writes the labels of every frame and one token list per fraction; of Argoverse 2 no labels are read.
 
     Args:
         dataset: root, table directory and the training split that the fractions are shares of.
@@ -31,11 +37,18 @@ def build_labels(dataset: Dataset, prepare: Prepare, index: FrameIndex, out: Pat
         out: an existing directory; holds frames.feather, boxes.feather and fraction-<f>.json afterwards.
 
     Raises:
-        UserError: an annotation table is missing or broken, or a fraction is impossible.
+        UserError: an annotation table is missing or broken, or a fraction is impossible; or a fraction is asked of a
+            dataset whose labels are not read.
     """
+    if dataset.format != "nuscenes" and prepare.fractions:
+        raise UserError(
+            f"the labels of {dataset.format} are not read, so no fraction of them can be chosen",
+            where="prepare.fractions",
+            remedy="run `calico configure prepare.fractions=[] finetune.trials=[]`: pre-training needs no label",
+        )
     scenes = index.split_scenes(dataset.train_split)
     kept = {fraction: set(fraction_scenes(scenes, fraction)) for fraction in prepare.fractions}
-    rows = read_annotations(dataset, index)
+    rows = read_annotations(dataset, index) if dataset.format == "nuscenes" else no_annotations()
     order = np.argsort(rows.frames, kind="stable")  # frame by frame, as the table has them within one
     slices = [order[first : first + _SLICE] for first in range(0, len(order), _SLICE)]
     boxes = [_boxes_in_lidar(rows, part, index).astype(np.float32).reshape(-1) for part in slices]

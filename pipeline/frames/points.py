@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.compiled import compiled
 from pipeline.errors import UserError
+from pipeline.frames.argoverse_log import read_sweep
 from pipeline.frames.frame import Frame
 from pipeline.frames.recording import POINT_BYTES
 from pipeline.geometry.transforms import Matrix
@@ -16,13 +17,13 @@ Points = NDArray[np.float32]
 
 
 def read_points(path: Path) -> Points:
-    """Reads one sweep.
+    """Reads one sweep; the suffix of its name tells the dataset.
 
     Args:
-        path: a nuScenes .pcd.bin, float32 [N, 5]: x, y, z (m), intensity (0..255), ring.
+        path: a nuScenes .pcd.bin, float32 [N, 5]: x, y, z (m), intensity (0..255), ring; or an Argoverse 2 .feather.
 
     Returns:
-        float32 [N, 5]: x, y, z (m, frame of this sweep), intensity (0..1), zero.
+        float32 [N, 5]: x, y, z (m, frame of this sweep: x right, y ahead, z up), intensity (0..1), zero.
 
     Raises:
         UserError: the file is missing, empty or cut off.
@@ -84,6 +85,8 @@ def load_points(
 
 def _read_raw(path: Path) -> tuple[Points, np.float32]:
     """The points of a file and what makes a fraction of their intensity; errors as `read_points`."""
+    if path.suffix == ".feather":
+        return read_sweep(path), np.float32(1)
     try:
         size = path.stat().st_size
     except FileNotFoundError:

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.frames.argoverse_survey import SPLITS, not_surveyed
 from pipeline.params import Dataset
 
 
@@ -12,15 +13,18 @@ def scenes_by_split(dataset: Dataset) -> dict[str, list[str]]:
     """Every split that is known for this dataset: name -> sorted scene names.
 
     `dataset.splits` wins over `<root>/<version>/splits.json`, which wins over the splits of the devkit. The devkit is
-    only asked where the first two do not name every split that `dataset` uses: its import takes seconds.
+    only asked about nuScenes, and where the first two do not name every split that `dataset` uses: its import takes
+    seconds.
 
     Raises:
-        UserError: splits.json is broken, or a split that `dataset` uses is nowhere defined.
+        UserError: splits.json is broken or, for Argoverse 2, missing; or a split that `dataset` uses is not defined.
     """
-    path = Path(dataset.root) / dataset.version / "splits.json"
+    path = Path(dataset.root) / dataset.version / SPLITS
+    if dataset.format == "argoverse2" and not path.is_file():
+        raise not_surveyed(path)
     splits = {**_read_splits(path), **dataset.splits}
     used = (dataset.pretrain_split, dataset.train_split, dataset.val_split)
-    if not all(name in splits for name in used):
+    if dataset.format == "nuscenes" and not all(name in splits for name in used):
         from nuscenes.utils.splits import create_splits_scenes
 
         splits = {**create_splits_scenes(), **splits}

@@ -1,6 +1,7 @@
 """Params of the stages that make and load data."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pipeline.params.checks import ascending, fractions, positive, require
 
@@ -10,13 +11,14 @@ class Dataset:
     """Which frames. `simulated` lists the worlds that the stage `simulate` builds (empty for recorded data)."""
 
     name: str
-    root: str  # directory that holds samples/, sweeps/, maps/ and the table directory
-    version: str  # name of the table directory
+    root: str  # directory that holds samples/, sweeps/, maps/ and the table directory; for argoverse2 the logs
+    version: str  # name of the table directory; for argoverse2 of what `calico survey` wrote
     simulated: list[str]
     pretrain_split: str
     train_split: str
     val_split: str  # a split the devkit knows: it scores this one
     splits: dict[str, list[str]]  # name -> scenes; go before splits.json beside the tables and the devkit's
+    format: Literal["nuscenes", "argoverse2"] = "nuscenes"  # how it is read
 
 
 @dataclass(frozen=True)
