@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from pipeline.artifacts.checkpoint import load_weights
-from pipeline.errors import user_errors
+from pipeline.errors import UserError, user_errors
 from pipeline.frames.dataset import FrameLoader
 from pipeline.frames.index import FrameIndex
 from pipeline.params import load_params, load_runtime
@@ -35,6 +35,12 @@ def main(method: str) -> None:
     )  # fmt: skip
     usable = [i for i in index.split(params.dataset.pretrain_split) if i not in regions.bad_frames]
     positions = [i for i in usable if index[i].cameras]
+    if not positions:
+        raise UserError(
+            "no frame to pre-train on has a camera image",
+            where=f"dataset.pretrain_split = {params.dataset.pretrain_split}",
+            remedy="leave this stage out: `dvc repro pretrain_lidar` needs no image",
+        )
     scratch = scratch_folder("distill_camera", made_with, inputs)
     run = Run(method, positions, own.schedule, own.seed, scratch, distill_camera_work(params, runtime))
     weights, history = distill_camera(loader, run, load_weights(teacher), params.networks, params.frames, own, runtime)

@@ -109,8 +109,15 @@ def collect_cases(
         positions: of the frames.
 
     Raises:
-        UserError: a table is missing or broken, or the point labels know none of all frames.
+        UserError: labels of this dataset are not read; a table is missing or broken; or the point labels know none of
+            all frames.
     """
+    if dataset.format != "nuscenes":
+        raise UserError(
+            f"the annotations of {dataset.format} are not read, so there is no truth about its regions",
+            where="params.yaml: dataset.format",
+            remedy="leave this stage out: `dvc repro pretrain_lidar` runs all stages that need no label",
+        )
     root, frames = Path(dataset.root).absolute(), [index[position] for position in positions]
     boxes = read_box_labels(root, dataset.version, frames)
     if point_labels is None:

@@ -42,7 +42,7 @@ def street() -> NDArray[np.float64]:
         rng.uniform([x - 1, y - 1, 0.1], [x + 1, y + 1, 1.6], (150, 3))
         for x, y in ((8, 6), (-9, 7), (12, -8), (-11, -9), (3, 14), (1, -15))
     ]
-    return np.concatenate([road, *boxes]) + np.array([5200, 2400, 69.0 - ROAD])
+    return np.asarray(np.concatenate([road, *boxes]) + np.array([5200, 2400, 69.0 - ROAD]))
 
 
 def write_argoverse(root: Path) -> None:
