@@ -25,8 +25,10 @@ from pipeline.evaluation.region_cells import compare_cells
 from pipeline.evaluation.region_quality import Quality, measure_frame
 from pipeline.evaluation.region_scores import GROUPS, headline, metrics, recall_by_group
 from pipeline.evaluation.region_truth import Case, ObjectPoints, Truth, collect_cases
+from pipeline.frames.argoverse_log import lidar_from_ego
 from pipeline.frames.box_labels import BoxLabels, box_members
 from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.points import read_points
 from pipeline.geometry.transforms import matrix_from_pose
 from pipeline.params import Dataset, Params, Regions, Runtime
 from pipeline.regions.segmentation import segment
@@ -35,8 +37,6 @@ from pipeline.reporting.table import Table
 from pipeline.strict_yaml import build_model
 
 SCENES = ["scene-0006", "scene-0061", "scene-0103"]  # of the recorded sample
-LIDAR_HEIGHT = 1.84  # metres; of the nuScenes car, which the presets are made for
-GROUND_REACH = 15.0  # metres around the Argoverse car in which the height of its ground is measured
 # Argoverse 2 categories under the names that groups are told by; all others keep theirs.
 AS_NUSCENES = {"REGULAR_VEHICLE": "vehicle.car", "PEDESTRIAN": "human.pedestrian.adult"}
 
@@ -105,29 +105,19 @@ def embedded_cases(path: Path, frames: int | None) -> list[Case]:
 
 
 def read_argoverse(log: Path) -> tuple[NDArray[np.float32], Truth]:
-    """The labelled sweep of a log, moved from the ego frame into the convention of nuScenes' LIDAR_TOP.
+    """The labelled sweep of a log in the convention of nuScenes' LIDAR_TOP, as the pipeline reads it.
 
-    x right = -y_ego and y forward = x_ego around the upper LiDAR; z so that the median of the labelled ground within
-    `GROUND_REACH` lies `LIDAR_HEIGHT` below the origin, as under the nuScenes car. The labels give that height only.
     Points of objects carry the object's class, the others are ground or background (class 1).
     """
     path = sorted((log / "sensors" / "lidar").glob("*.feather"))[0]
-    sweep, labels = feather.read_table(path).to_pandas(), feather.read_table(log / "flow_labels.feather").to_pandas()
-    sensors = feather.read_table(log / "calibration" / "egovehicle_SE3_sensor.feather").to_pandas()
-    lidar = sensors.set_index("sensor_name").loc["up_lidar"]
-    ego = sweep[["x", "y", "z"]].to_numpy(np.float64)
+    points, matrix = read_points(path), lidar_from_ego(log)
+    labels = feather.read_table(log / "flow_labels.feather").to_pandas()
     ground = labels["is_ground_0"].to_numpy()
-    near = np.hypot(ego[:, 0], ego[:, 1]) < GROUND_REACH
-    lidar_from_ego = np.eye(4)
-    lidar_from_ego[:3, :3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
-    lidar_from_ego[:3, 3] = lidar["ty_m"], -lidar["tx_m"], -np.median(ego[ground & near, 2]) - LIDAR_HEIGHT
-    moved = (ego @ lidar_from_ego[:3, :3].T + lidar_from_ego[:3, 3]).astype(np.float32)
-    points = np.concatenate([moved, np.zeros((len(moved), 2), np.float32)], axis=1)
     table = feather.read_table(log / "annotations.feather").to_pandas()
     rows: list[dict[str, Any]] = table[table["timestamp_ns"] == int(path.stem)].to_dict("records")
     boxes = BoxLabels(
         tuple(AS_NUSCENES.get(row["category"], row["category"].lower()) for row in rows),
-        np.array([lidar_from_ego @ ego_from_box(row) for row in rows]),
+        np.array([matrix @ ego_from_box(row) for row in rows]),
         np.array([[row["length_m"], row["width_m"], row["height_m"]] for row in rows]),
     )
     distances = np.hypot(boxes.lidar_from_box[:, 0, 3], boxes.lidar_from_box[:, 1, 3]).tolist()
