@@ -40,7 +40,7 @@ def survey(root: Path, version: str) -> dict[str, Log]:
         Name of the log to what it holds.
 
     Raises:
-        UserError: there is no log, two of one name, or a log lacks sweeps, poses or calibration.
+        UserError: there is no log, two of one name, a log lacks sweeps, poses or calibration, or nothing can be written.
     """
     folders = sorted({*root.glob(f"*/{SWEEPS}"), *root.glob(f"*/*/{SWEEPS}")})
     if not folders:
@@ -57,9 +57,16 @@ def survey(root: Path, version: str) -> dict[str, Log]:
         logs[folder.name] = _look_at(root, folder)
         splits.setdefault("all" if folder.parent == root else folder.parent.name, []).append(folder.name)
     out = root / version
-    out.mkdir(exist_ok=True)
-    for name, content in ((LOGS, {name: asdict(log) for name, log in logs.items()}), (SPLITS, splits)):
-        (out / name).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    try:
+        out.mkdir(exist_ok=True)
+        for name, content in ((LOGS, {name: asdict(log) for name, log in logs.items()}), (SPLITS, splits)):
+            (out / name).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"the survey cannot be written ({error.strerror})",
+            where=str(out),
+            remedy="where the data are read-only, set dataset.root to a folder of links to the split folders or logs",
+        ) from error
     return logs
 
 

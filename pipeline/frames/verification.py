@@ -129,7 +129,7 @@ def check_files(root: Path, paths: Sequence[str], sizes: Sequence[int], *, deep:
                 simplejpeg.decode_jpeg((root / path).read_bytes(), "GRAY", min_width=1, min_height=1)
             except (ValueError, OSError) as error:
                 faults.append(Fault(path, f"cannot be decoded ({error})"))
-        elif deep and path.endswith(".bin"):
+        elif deep and path.endswith((".bin", ".feather")):
             try:
                 points = read_points(root / path)
             except (UserError, OSError) as error:

@@ -18,6 +18,7 @@ from pipeline.frames.argoverse_survey import survey
 from pipeline.frames.index import FrameIndex, build_index
 from pipeline.frames.labels import Labels, build_labels
 from pipeline.frames.points import load_points, read_points
+from pipeline.frames.verification import verify_files
 from pipeline.geometry.transforms import inverse, transform_points
 from pipeline.params import Prepare
 from pipeline.regions.ids import GROUND
@@ -133,6 +134,25 @@ def test_a_missing_sweep_between_is_left_out_and_counted(
     assert "1 sweep files" in capsys.readouterr().out
 
 
+def test_a_check_reads_every_sweep(broken: Path, tmp_path: Path) -> None:
+    """Sizes first, content where asked; points that are not finite are counted and dropped."""
+    folder = broken / "train" / "log-a" / "sensors" / "lidar"
+    points = np.full((9, 3), [4.0, 5.0, 0.5])
+    points[2, 1] = np.nan
+    write_sweep(folder / f"{START}.feather", points)
+    index = build(broken, tmp_path / "index")
+    verdict = verify_files(index.path, broken, deep=True, threads=1)
+    assert verdict.files == 18  # key frames and the five sweeps before the second one, of three logs
+    assert verdict.to_json()["sound"]
+    assert verdict.findings.broken_points == {f"train/log-a/sensors/lidar/{START}.feather": 1}
+    assert len(load_points(broken, index[0], sweeps=0, ego_radius=0.0)[0]) == 8
+    key = folder / f"{START + PERIOD}.feather"
+    key.write_bytes(b"0" * key.stat().st_size)  # the size stays
+    assert verify_files(index.path, broken, deep=False, threads=1).to_json()["sound"]
+    (fault,) = verify_files(index.path, broken, deep=True, threads=1).findings.faults
+    assert fault.path.endswith(f"{START + PERIOD}.feather") and "cannot be read" in fault.problem
+
+
 def test_no_labels_are_read_and_none_are_made_up(index: FrameIndex, root: Path, tmp_path: Path) -> None:
     build_labels(argoverse_at(root), Prepare(0.2, []), index, tmp_path)
     labels = Labels.open(tmp_path)
@@ -206,6 +226,19 @@ def test_bad_input_is_named_with_its_remedy(broken: Path, tmp_path: Path, what: 
 def test_a_root_without_logs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"(?s)no log.*dataset\.root.*sensors/lidar"):
         survey(tmp_path, "survey")
+
+
+def test_a_root_that_cannot_be_written_to(broken: Path) -> None:
+    shutil.rmtree(broken / "survey")
+    (broken / "survey").write_text("in the way")
+    with pytest.raises(UserError, match=r"(?s)cannot be written.*survey.*folder of links"):
+        survey(broken, "survey")
+
+
+def test_two_logs_of_one_name(broken: Path) -> None:
+    shutil.copytree(broken / "train" / "log-a", broken / "val" / "log-a")
+    with pytest.raises(UserError, match=r"(?s)two logs have one name.*val/log-a"):
+        survey(broken, "survey")
 
 
 class TestRecorded:
