@@ -40,7 +40,7 @@ def survey(root: Path, version: str) -> dict[str, Log]:
         Name of the log to what it holds.
 
     Raises:
-        UserError: there is no log, two of one name, a log lacks sweeps, poses or calibration, or nothing can be written.
+        UserError: no log, two of one name, one without sweeps, poses or calibration; or the folder cannot be written.
     """
     folders = sorted({*root.glob(f"*/{SWEEPS}"), *root.glob(f"*/*/{SWEEPS}")})
     if not folders:

@@ -11,8 +11,8 @@ from pipeline.evaluation.map_segmentation import MapPictures
 from pipeline.evaluation.record import MAPS, SUBMISSION
 from pipeline.frames.index import FrameIndex, build_index
 from pipeline.frames.labels import Labels, build_labels
-from pipeline.params import Prepare
-from pipeline.reporting.gallery import choose_frames, draw_detection_figures, draw_map_figures
+from pipeline.params import Dataset, Prepare
+from pipeline.reporting.gallery import choose_frames, draw_detection_figures, draw_map_figures, draw_projection_figures
 from tests.evaluation.nuscenes_by_hand import ByHand, write_by_hand
 
 
@@ -53,6 +53,24 @@ def test_one_picture_for_each_frame(by_hand: ByHand, index: FrameIndex, tmp_path
         assert [picture.png for picture in pictures] == [(tmp_path / picture.name).read_bytes() for picture in pictures]
         assert len({picture.name for picture in pictures}) == 2
         assert all("scene-9001" in picture.caption for picture in pictures)
+
+
+def test_projections_of_frames_with_cameras_only(
+    world: Path, by_hand: ByHand, index: FrameIndex, tmp_path: Path
+) -> None:
+    train, val = "embedded_train", "embedded_val"
+    simulated = Dataset("embedded", str(world), "v1.0-embedded", ["embedded"], train, train, val, {})
+    for name in ("index", "labels", "none"):
+        (tmp_path / name).mkdir()
+    build_index(simulated, tmp_path / "index")
+    seen = FrameIndex.open(tmp_path / "index", world)
+    build_labels(simulated, Prepare(0.2, [1.0]), seen, tmp_path / "labels")
+    heading, pictures = draw_projection_figures(seen, seen.split(val)[:1], Labels.open(tmp_path / "labels"), tmp_path)
+    assert heading == "Projection"
+    (picture,) = pictures
+    assert picture.png == (tmp_path / picture.name).read_bytes()
+    build_labels(by_hand.dataset, Prepare(0.2, [1.0]), index, tmp_path / "none")
+    assert draw_projection_figures(index, [0, 1], Labels.open(tmp_path / "none"), tmp_path)[1] == []
 
 
 def test_true_boxes_of_the_labels_are_those_of_the_tables(by_hand: ByHand, index: FrameIndex, tmp_path: Path) -> None:
