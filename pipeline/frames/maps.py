@@ -79,8 +79,9 @@ class MapRasters:
         offset, step = (global_from_bev[:2, 3] - origin) / resolution, global_from_bev[:2, :2] / resolution
         axis = grid.axis.astype(np.float64)
         corners = axis[[0, 0, -1, -1], None] * step[:, 1] + axis[[0, -1, 0, -1], None] * step[:, 0] + offset
-        left, top = (int(low) >> CHUNK_BITS for low in np.floor(corners.min(0)))
-        right, bottom = (int(high) >> CHUNK_BITS for high in np.floor(corners.max(0)))
+        # A cell more on every side: rounding carries no centre out of the window.
+        left, top = (int(low - 1) >> CHUNK_BITS for low in np.floor(corners.min(0)))
+        right, bottom = (int(high + 1) >> CHUNK_BITS for high in np.floor(corners.max(0)))
         width, height = right - left + 1, bottom - top + 1
         if width * height > _SLOTS:
             raise UserError(
@@ -88,11 +89,11 @@ class MapRasters:
                 where="params.yaml: prepare.map_resolution",
                 remedy=f"use cells larger than {resolution:g} m",
             )
-        masks = np.empty((len(MAP_CLASSES), grid.size, grid.size), np.bool_)
         with self._lock:  # no slot may change its chunk meanwhile
             slots = [[self._slot(frame.location, top + r, left + c) for c in range(width)] for r in range(height)]
-            _look_up(self._slots, np.array(slots), left, top, axis, step, offset, masks)
-        return masks
+            bits = _look_up(self._slots, np.array(slots), axis, step, offset - CHUNK * np.array([left, top]))
+        masks = (1 << np.arange(len(MAP_CLASSES))).astype(np.uint8)[:, None, None]
+        return np.asarray((bits & masks) != 0)
 
     def _slot(self, location: str, row: int, column: int) -> int:
         """Where a chunk lies in memory; reads it if it is not there."""
@@ -113,27 +114,24 @@ class MapRasters:
 
 @compiled
 def _look_up(
-    chunks: NDArray[np.uint8], slots: NDArray[np.int64], left: int, top: int, axis: NDArray[np.float64],
-    step: NDArray[np.float64], offset: NDArray[np.float64], masks: NDArray[np.bool_],
-) -> None:  # fmt: skip
-    """Fills `masks` [classes, S, S] from the raster cells that the cell centres fall into.
+    chunks: NDArray[np.uint8], slots: NDArray[np.int64], axis: NDArray[np.float64], step: NDArray[np.float64],
+    offset: NDArray[np.float64],
+) -> NDArray[np.uint8]:  # fmt: skip
+    """The raster cells that the cell centres of a grid fall into, uint8 [S, S].
 
     Args:
         chunks: uint8 [slots, CHUNK, CHUNK].
-        slots: int64 [rows, columns], the chunk at each place of the window.
-        left: column of the window's first chunk.
-        top: row of the window's first chunk.
+        slots: int64 [rows, columns], the chunk at each place of a window that holds the whole grid.
         axis: float64 [S], cell centres along either axis of the grid, metres.
         step: float64 [2, 2], raster cells (column, row) a metre of the grid's x, y.
-        offset: float64 [2], raster coordinates of the grid's origin.
+        offset: float64 [2], raster coordinates (column, row) of the grid's origin in the window.
     """
+    width, flat = slots.shape[1], slots.ravel()
+    bits = np.empty((len(axis), len(axis)), np.uint8)
     for r in range(len(axis)):
+        x0, y0 = step[0, 1] * axis[r] + offset[0], step[1, 1] * axis[r] + offset[1]
         for c in range(len(axis)):
-            x = int(np.floor(step[0, 1] * axis[r] + step[0, 0] * axis[c] + offset[0]))
-            y = int(np.floor(step[1, 1] * axis[r] + step[1, 0] * axis[c] + offset[1]))
-            # Rounding may carry a border's last digit out of the window that its corners span.
-            row = min(max((y >> CHUNK_BITS) - top, 0), slots.shape[0] - 1)
-            column = min(max((x >> CHUNK_BITS) - left, 0), slots.shape[1] - 1)
-            bits = chunks[slots[row, column], y & (CHUNK - 1), x & (CHUNK - 1)]
-            for k in range(len(masks)):
-                masks[k, r, c] = (bits >> k) & 1
+            x, y = np.int32(x0 + step[0, 0] * axis[c]), np.int32(y0 + step[1, 0] * axis[c])
+            slot = flat[(y >> CHUNK_BITS) * width + (x >> CHUNK_BITS)]
+            bits[r, c] = chunks[slot, y & (CHUNK - 1), x & (CHUNK - 1)]
+    return bits
