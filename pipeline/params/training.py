@@ -49,6 +49,7 @@ class DistillCamera:
 
     methods: list[str]  # rad
     teacher: str  # the pre-trained LiDAR method that teaches
+    start: str  # of the student: checkpoint folder or a file of conf/weights
     seed: int
     rich: int
     less: int
@@ -65,7 +66,7 @@ class Arm:
     """A row of the results table: modality and where the start weights come from."""
 
     modality: str  # L | LC
-    lidar: str  # checkpoint folder or conf/weights/random.yaml
+    lidar: str  # checkpoint folder or a file of conf/weights
     camera: str
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from pipeline.frames.dataset import FrameLoader
 from pipeline.networks.camera import CameraBranch
 from pipeline.networks.projector import Projector
 from pipeline.networks.sampling import sample_bev
+from pipeline.networks.transfer import load_start
 from pipeline.objectives.point_sampling import DrawnPoints
 from pipeline.objectives.rad import rad
 from pipeline.params import DistillCamera, Frames, Networks, Runtime
@@ -38,11 +39,12 @@ def distill_camera(
     loader: FrameLoader,
     run: Run,
     teacher_weights: dict[str, Tensor],
+    start_weights: dict[str, Tensor],
     networks: Networks,
     frames: Frames,
     params: DistillCamera,
     runtime: Runtime,
-) -> tuple[dict[str, Tensor], History]:
+) -> tuple[dict[str, Tensor], History, dict[str, int | list[str]]]:
     """Trains a camera branch to answer, at each point, what the frozen LiDAR branch answers there.
 
     Camera and LiDAR see the same augmented BEV frame; the image augmentation is undone by its own matrix.
@@ -51,15 +53,21 @@ def distill_camera(
         loader: gives frames with regions and images, augmented by `params.augmentation`.
         run: the run.
         teacher_weights: `lidar.*` and `lidar_projector.*` of a pre-trained LiDAR branch.
+        start_weights: `camera.*` or `timm.*` that the student starts from; none = at random.
 
     Returns:
-        Weights named `camera.*` and `camera_projector.*`, and the losses.
+        Weights named `camera.*` and `camera_projector.*`, the losses, and what the start weights matched, missed, ….
+
+    Raises:
+        UserError: the start weights are of another image backbone.
     """
     device = place(runtime, run.seed)
     teacher = LidarEmbedding(networks).to(device)
     teacher.load_state_dict(teacher_weights)
     teacher.eval().requires_grad_(False)
-    student = CameraEmbedding(networks, frames).to(device)
+    student = CameraEmbedding(networks, frames)
+    transfer = load_start(student, start_weights, least_matched=networks.camera.least_matched)
+    student.to(device)
 
     def load(step: Step) -> FrameBatch:
         return loader.load(step.positions, step.epoch, run.seed).to(device)
@@ -72,4 +80,4 @@ def distill_camera(
         return {"loss": rad(student(batch, drawn), target, drawn.region, drawn.frame, temperature=params.temperature)}
 
     history = fit(student, load, losses, run, runtime)
-    return student.state_dict(), history
+    return student.state_dict(), history, transfer.record()

@@ -101,12 +101,13 @@ def train_lidar(small: Small, scratch: Path) -> tuple[Weights, History]:
 def train_camera(small: Small, teacher: Weights, scratch: Path) -> tuple[Weights, History]:
     own = replace(small.params.distill_camera, rich=64, less=64)
     loader = small.loader(regions=small.regions, images=True, augmentation=own.augmentation)
-    return distill_camera(loader, small.run(scratch), teacher, NETWORKS, FRAMES, own, small.runtime)
+    weights, history, _ = distill_camera(loader, small.run(scratch), teacher, {}, NETWORKS, FRAMES, own, small.runtime)
+    return weights, history
 
 
 def train_task(
     small: Small, start: Weights, modality: str, task: str, scratch: Path, schedule: Schedule = SCHEDULE
-) -> tuple[Weights, History, dict[str, int]]:
+) -> tuple[Weights, History, dict[str, int | list[str]]]:
     loader = small.loader(
         labels=small.labels if task == "detection" else None,
         map_grid=NETWORKS.heads.map_grid if task == "map" else None,
