@@ -99,7 +99,7 @@ class LiftSplat(nn.Module):
         self.project = nn.Conv2d(inputs, len(self.depths) + context, 1)
         self.plans: dict[tuple[str, int, bytes, bytes], SplatPlan] = {}
 
-    def forward(self, features: Tensor, bev_from_image: Tensor, frame: Tensor, frames: int) -> Tensor:
+    def forward(self, features: Tensor, bev_from_image: Tensor, frame: Tensor, frames: int) -> tuple[Tensor, Tensor]:
         """Lifts and splats the images of a batch.
 
         Args:
@@ -109,18 +109,21 @@ class LiftSplat(nn.Module):
             frames: B; frames without images give zeros.
 
         Returns:
-            float32 [B, context, S, S] in channels-last memory.
+            bev: float32 [B, context, S, S] in channels-last memory.
+            logits: float32 [M, h, w, D] of the depth distributions.
         """
         projected = self.project(features).permute(0, 2, 3, 1).float()
         with torch.autocast(features.device.type, enabled=False):
             logits, context = projected.split([len(self.depths), self.context], dim=-1)
             plan = self.plan(bev_from_image.float(), frame, frames)
             bev = splat(context.reshape(-1, self.context), logits.softmax(-1).reshape(-1, len(self.depths)), plan)
-        return bev.view(frames, self.grid.size, self.grid.size, self.context).permute(0, 3, 1, 2)
+        return bev.view(frames, self.grid.size, self.grid.size, self.context).permute(0, 3, 1, 2), logits
 
     def plan(self, bev_from_image: Tensor, frame: Tensor, frames: int) -> SplatPlan:
         """Where every pixel and depth bin of a batch goes; arguments as for `forward`."""
-        if self.training or torch.compiler.is_compiling():
+        if torch.compiler.is_compiling():
+            return self._plan(bev_from_image, frame, frames)
+        if self.training:
             self.plans.clear()
             return self._plan(bev_from_image, frame, frames)
         key = (str(frame.device), frames, frame.cpu().numpy().tobytes(), bev_from_image.cpu().numpy().tobytes())

@@ -54,11 +54,13 @@ class DistillCamera:
     rich: int
     less: int
     temperature: float
+    depth_supervision: float  # weight of the depth bins' cross-entropy against projected LiDAR points; 0 = off
     augmentation: Augmentation
     schedule: Schedule
 
     def __post_init__(self) -> None:
         positive(self, "rich", "temperature")
+        require(self.depth_supervision >= 0, f"depth_supervision must not lie below 0, not {self.depth_supervision}")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pipeline.networks.camera import CameraBranch
 from pipeline.networks.projector import Projector
 from pipeline.networks.sampling import sample_bev
 from pipeline.networks.transfer import load_start
+from pipeline.objectives.depth import depth_loss, depth_targets
 from pipeline.objectives.point_sampling import DrawnPoints
 from pipeline.objectives.rad import rad
 from pipeline.params import DistillCamera, Frames, Networks, Runtime
@@ -19,7 +20,7 @@ from pipeline.training.pretrain_lidar import LidarEmbedding, draw_contrast_point
 
 
 class CameraEmbedding(nn.Module):
-    """Camera branch and projector: unit vectors at points."""
+    """Camera branch and projector: unit vectors at points, and the depth distributions behind them."""
 
     def __init__(self, networks: Networks, frames: Frames) -> None:
         super().__init__()
@@ -27,12 +28,15 @@ class CameraEmbedding(nn.Module):
         self.camera = CameraBranch(networks.camera, networks.grid.feature_grid, size)
         self.camera_projector = Projector(self.camera.out_channels, networks.embedding)
 
-    def forward(self, batch: FrameBatch, drawn: DrawnPoints) -> Tensor:
-        """Embeddings of the drawn points, float32 [P, D], rows of length 1."""
-        bev = self.camera(batch.images, batch.bev_from_image, batch.camera_present)
+    def forward(self, batch: FrameBatch, drawn: DrawnPoints) -> tuple[Tensor, Tensor]:
+        """Embeddings of the drawn points, float32 [P, D], rows of length 1, and the logits of `CameraBranch.encode`."""
+        assert batch.images is not None
+        assert batch.bev_from_image is not None
+        assert batch.camera_present is not None
+        bev, logits = self.camera.encode(batch.images, batch.bev_from_image, batch.camera_present)
         positions = batch.points[drawn.index, :2]
         embeddings: Tensor = self.camera_projector(sample_bev(bev, positions, drawn.frame, self.camera.out_grid))
-        return embeddings
+        return embeddings, logits
 
 
 def distill_camera(
@@ -77,7 +81,19 @@ def distill_camera(
         drawn = draw_contrast_points(batch, inside, rich=params.rich, less=params.less, seed=run.seed, step=step.number)
         with torch.no_grad():
             target = teacher(batch, drawn)
-        return {"loss": rad(student(batch, drawn), target, drawn.region, drawn.frame, temperature=params.temperature)}
+        embeddings, logits = student(batch, drawn)
+        loss = rad(embeddings, target, drawn.region, drawn.frame, temperature=params.temperature)
+        if not params.depth_supervision:
+            return {"loss": loss}
+        assert batch.bev_from_image is not None
+        assert batch.camera_present is not None
+        targets = depth_targets(
+            batch.points, batch.offsets, batch.bev_from_image, batch.camera_present,
+            feature_size=(logits.shape[1], logits.shape[2]), image_size=(frames.image_height, frames.image_width),
+            depths=student.camera.view.depths,
+        )  # fmt: skip
+        depth = depth_loss(logits, targets)
+        return {"loss": loss + params.depth_supervision * depth, "rad": loss, "depth": depth}
 
     history = fit(student, load, losses, run, runtime)
     return student.state_dict(), history, transfer.record()

@@ -45,7 +45,7 @@ def test_a_local_file_starts_the_camera_under_timms_names(weights: Path) -> None
 @pytest.mark.parametrize(
     ("change", "problem", "remedy"),
     [
-        ((DIGEST, "0" * 64), "another file", f"write sha256: {DIGEST}"),
+        ((DIGEST, "f" * 64), "another file", f"write sha256: {DIGEST}"),
         ((f"sha256: {DIGEST}\n", ""), "not pinned", f"write sha256: {DIGEST}"),
         (("model.safetensors", "nowhere.safetensors"), "cannot be read", "put the file there"),
         (("labels: ImageNet-1k\n", ""), "missing", "add it"),

@@ -61,7 +61,8 @@ def test_peaked_depth_lights_the_expected_cell() -> None:
     weight[19, 1] = 1.0  # channel 1 is the context
     features = torch.zeros(2, 5, 8, 22)
     features[1, :2, 4, 15] = 1.0
-    bev = module(features, rig(4)[[0, 1]], torch.tensor([0, 1]), 3)
+    bev, logits = module(features, rig(4)[[0, 1]], torch.tensor([0, 1]), 3)
+    assert logits[1, 4, 15].argmax() == 9
     assert bev.shape == (3, 2, GRID.size, GRID.size)
     hits = (bev[:, 0] > 0.5).nonzero()
     u, v = 15 * 8 + 3.5, 4 * 8 + 3.5
@@ -95,9 +96,9 @@ def test_plans_of_a_fixed_rig_are_kept_at_test_time() -> None:
     module = LiftSplat(5, 3, (1.0, 20.0, 1.0), (8, 22), (64, 176), GRID).eval()
     features, frame = torch.randn(2, 5, 8, 22), torch.tensor([0, 1])
     with torch.no_grad():
-        first = module(features, rig(4)[:2], frame, 2)
+        first = module(features, rig(4)[:2], frame, 2)[0]
         (kept,) = module.plans.values()
-        assert torch.equal(module(features, rig(4)[:2], frame, 2), first)
+        assert torch.equal(module(features, rig(4)[:2], frame, 2)[0], first)
         assert list(module.plans.values()) == [kept]
         # Another geometry, another order of frames and another batch are no old plan.
         for matrices, frames, count in (
@@ -105,9 +106,9 @@ def test_plans_of_a_fixed_rig_are_kept_at_test_time() -> None:
             (rig(4)[:2], frame.flip(0), 2),
             (rig(4)[:2], frame, 3),
         ):
-            ours = module(features, matrices, frames, count)
+            ours = module(features, matrices, frames, count)[0]
             module.train()
-            assert torch.equal(ours, module(features, matrices, frames, count))
+            assert torch.equal(ours, module(features, matrices, frames, count)[0])
             assert not module.plans
             module.eval()
         for angle in range(5):

@@ -121,7 +121,7 @@ def test_absent_cameras_contribute_nothing(networks: Networks, inputs: Any) -> N
     noisy = inputs.images.clone()
     noisy[absent] = torch.nan
     splatted: list[Tensor] = []
-    branch.view.register_forward_hook(lambda _module, _inputs, output: splatted.append(output))
+    branch.view.register_forward_hook(lambda _module, _inputs, output: splatted.append(output[0]))
     with torch.no_grad():
         one = branch(inputs.images, inputs.bev_from_image, inputs.camera_present)
         two = branch(noisy, inputs.bev_from_image, inputs.camera_present)

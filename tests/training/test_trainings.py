@@ -105,6 +105,19 @@ def train_camera(small: Small, teacher: Weights, scratch: Path) -> tuple[Weights
     return weights, history
 
 
+def test_depth_supervision_is_a_term_of_the_distillation(
+    small: Small, lidar: tuple[Weights, History], tmp_path: Path
+) -> None:
+    own = replace(small.params.distill_camera, rich=64, less=64, depth_supervision=0.5)
+    loader = small.loader(regions=small.regions, images=True, augmentation=own.augmentation)
+    run = small.run(tmp_path, replace(SCHEDULE, steps=2))
+    _, history, _ = distill_camera(loader, run, lidar[0], {}, NETWORKS, FRAMES, own, small.runtime)
+    for row in history.rows:
+        assert row["loss"] == pytest.approx(row["rad"] + 0.5 * row["depth"], rel=1e-5)
+        # 15 bins; an untrained network is near the uniform distribution.
+        assert 0.3 * math.log(15) < row["depth"] < 2 * math.log(15)
+
+
 def train_task(
     small: Small, start: Weights, modality: str, task: str, scratch: Path, schedule: Schedule = SCHEDULE
 ) -> tuple[Weights, History, dict[str, int | list[str]]]:
