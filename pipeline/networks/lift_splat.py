@@ -61,7 +61,7 @@ def frustum_cells(bev_from_image: Tensor, frame: Tensor, pixels: Tensor, depths:
     # float32 holds whole numbers to 2**24, which a batch of large grids would pass: count in integers. Above 0, the
     # conversion is the floor.
     limit = grid.size - 1
-    flat = row.clamp_(0, limit).int().add_(frame.int()[:, None, None, None] * grid.size).mul_(grid.size)
+    flat: Tensor = row.clamp_(0, limit).int().add_(frame.int()[:, None, None, None] * grid.size).mul_(grid.size)
     return flat.add_(column.clamp_(0, limit).int()).masked_fill_(~inside, -1)
 
 

@@ -60,7 +60,7 @@ def splat(context: Tensor, probabilities: Tensor, plan: SplatPlan) -> Tensor:
     Returns:
         float32 [count, C], zero for cells that nothing hits. Deterministic; differentiable once in both inputs.
     """
-    result: Tensor = _Splat.apply(context, probabilities, plan)
+    result: Tensor = _Splat.apply(context, probabilities, plan)  # type: ignore[no-untyped-call]
     return result
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -40,8 +41,10 @@ class Student(torch.nn.Module):
 def foreign(name: str, options: dict[str, list[int] | int], folder: Path) -> tuple[torch.nn.Module, dict[str, Tensor]]:
     """A whole timm classifier with weights of its own, and its file as start weights."""
     torch.manual_seed(7)
-    sized = {"img_size": SIZE} if name.startswith(("swin", "vit")) else {}
-    model = timm.create_model(name, pretrained=False, num_classes=10, **sized, **options).eval()
+    arguments: dict[str, Any] = {**options, "num_classes": 10}
+    if name.startswith(("swin", "vit")):
+        arguments["img_size"] = SIZE
+    model = timm.create_model(name, pretrained=False, **arguments).eval()
     for buffer in model.buffers():
         if buffer.is_floating_point():
             buffer.uniform_(0.5, 1.5)
@@ -57,7 +60,10 @@ def test_features_equal_those_of_the_timm_model(
     model, weights = foreign(name, options, tmp_path)
     student = Student(networks, name, options, levels).eval()
     images = torch.randn(2, 3, *SIZE)
-    wanted = model.forward_intermediates(images, indices=levels, intermediates_only=True, norm=False, output_fmt="NCHW")
+    timm_model: Any = model
+    wanted = timm_model.forward_intermediates(
+        images, indices=levels, intermediates_only=True, norm=False, output_fmt="NCHW"
+    )
     with torch.no_grad():
         before = student.camera.backbone(images)
         report = load_start(student, weights)

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -69,7 +70,8 @@ def test_a_camera_branch_starts_from_a_weight_file(project: Path) -> None:
     params = load_params()
     size = (params.frames.image_height, params.frames.image_width)
     camera = params.networks.camera
-    model = timm.create_model(camera.backbone, num_classes=3, img_size=size, **camera.backbone_options)
+    arguments: dict[str, Any] = {**camera.backbone_options, "num_classes": 3, "img_size": size}
+    model = timm.create_model(camera.backbone, **arguments)
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, "swin.safetensors")
     digest = hashlib.sha256(Path("swin.safetensors").read_bytes()).hexdigest()
     Path("swin.yaml").write_text(f"source: file\nfile: swin.safetensors\nsha256: {digest}\nlabels: ImageNet-1k\n")
