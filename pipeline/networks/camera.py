@@ -12,6 +12,8 @@ from pipeline.params import CameraNetwork
 class CameraBranch(nn.Module):
     """timm backbone, feature pyramid, lift-splat and two BEV convolutions that close the gaps between rays.
 
+    The splat may use a finer grid than the result; the first convolution then strides over it.
+
     Args:
         network: sizes and the backbone's name.
         grid: BEV grid of the output map.
@@ -35,9 +37,12 @@ class CameraBranch(nn.Module):
             (network.depth_min, network.depth_max, network.depth_step),
             (image_size[0] // stride, image_size[1] // stride),
             image_size,
-            grid,
+            BevGrid(grid.reach, grid.cell / network.splat_stride),
         )
-        self.bev = nn.Sequential(*[conv_block(network.context_channels, network.context_channels) for _ in range(2)])
+        channels = network.context_channels
+        self.bev = nn.Sequential(
+            conv_block(channels, channels, stride=network.splat_stride), conv_block(channels, channels)
+        )
         to_channels_last(self)
         self.out_channels, self.out_grid = network.context_channels, grid
 
@@ -64,7 +69,8 @@ class CameraBranch(nn.Module):
             features = self.neck(self.backbone(images[camera_present]))
             bev, logits = self.view(features, bev_from_image[camera_present], frame, frames)
         else:  # a backbone cannot run on no image at all
-            bev = images.new_zeros(frames, self.out_channels, self.out_grid.size, self.out_grid.size)
+            size = self.view.grid.size
+            bev = images.new_zeros(frames, self.out_channels, size, size)
             logits = images.new_zeros(0, *self.view.pixels.shape[:2], len(self.view.depths))
         result: Tensor = self.bev(bev)
         return result, logits
