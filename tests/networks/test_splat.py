@@ -69,3 +69,17 @@ def test_splat_of_nothing_is_zero() -> None:
     assert torch.equal(bev, torch.zeros(6, 3))
     gradients = torch.autograd.grad(bev.sum(), [context, probabilities])
     assert all(not gradient.any() for gradient in gradients)
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    generator = torch.Generator().manual_seed(7)
+    cells = torch.randint(-500, 4000, (3000, 40), generator=generator, dtype=torch.int32)
+    context = torch.randn(3000, 16, generator=generator, requires_grad=True)
+    probabilities = torch.rand(3000, 40, generator=generator, requires_grad=True)
+    before, results = torch.get_num_threads(), []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        bev = splat(context, probabilities, plan_splat(cells, 4000))
+        results.append([bev, *torch.autograd.grad(bev.square().sum(), [context, probabilities])])
+    torch.set_num_threads(before)
+    assert all(torch.equal(one, two) for one, two in zip(*results, strict=True))
