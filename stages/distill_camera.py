@@ -3,7 +3,11 @@
 import sys
 from pathlib import Path
 
+import torch
+
 from pipeline.artifacts.checkpoint import load_weights
+from pipeline.artifacts.start import branch_weights
+from pipeline.artifacts.weight_source import labels_seen
 from pipeline.errors import UserError, user_errors
 from pipeline.frames.dataset import FrameLoader
 from pipeline.frames.index import FrameIndex
@@ -26,7 +30,8 @@ def main(method: str) -> None:
         "distill_camera": own,
     }
     teacher = Path("data/checkpoints/pretrain_lidar", own.teacher)
-    inputs = [Path("data/index"), Path("data/regions"), teacher]
+    start = Path(own.start)
+    inputs = [Path("data/index"), Path("data/regions"), teacher, start]
     index = FrameIndex.open(Path("data/index"), Path(params.dataset.root))
     regions = RegionStore.open(Path("data/regions"), params.regions)
     loader = FrameLoader(
@@ -43,10 +48,14 @@ def main(method: str) -> None:
         )
     scratch = scratch_folder("distill_camera", made_with, inputs)
     run = Run(method, positions, own.schedule, own.seed, scratch, distill_camera_work(params, runtime))
-    weights, history = distill_camera(loader, run, load_weights(teacher), params.networks, params.frames, own, runtime)
+    start_weights = {name: torch.from_numpy(array) for name, array in branch_weights(start, "camera").items()}
+    weights, history, transferred = distill_camera(
+        loader, run, load_weights(teacher), start_weights, params.networks, params.frames, own, runtime
+    )
     publish_checkpoint(
         Path("data/checkpoints/distill_camera", method), weights, history, scratch,
         stage="distill_camera", params=made_with, inputs=inputs, seed=own.seed, device=device_class(runtime),
+        outside_labels=labels_seen(start), details={"start tensors": transferred},
     )  # fmt: skip
 
 

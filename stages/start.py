@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline.artifacts.card import write_card
 from pipeline.artifacts.publish import publish
 from pipeline.artifacts.start import branch_weights, save_start
+from pipeline.artifacts.weight_source import labels_seen
 from pipeline.errors import user_errors
 from pipeline.params import load_params
 
@@ -22,6 +23,7 @@ def main(name: str) -> None:
         write_card(
             draft, kind="start weights", stage="start", params={f"arms.{name}": arm},
             inputs=sorted({*sources.values()}), details={"shapes": shapes},
+            outside_labels=[label for source in sources.values() for label in labels_seen(source)],
         )  # fmt: skip
 
 

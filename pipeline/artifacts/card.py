@@ -41,6 +41,7 @@ def write_card(
     inputs: Iterable[Path],
     seeds: Iterable[int] = (),
     labelled: Iterable[str] = (),
+    outside_labels: Iterable[str] = (),
     metrics: Mapping[str, Any] | None = None,
     details: Mapping[str, Any] | None = None,
     device: str = "cpu",
@@ -55,6 +56,7 @@ def write_card(
         inputs: artifact folders, other folders or single files that were read.
         seeds: seeds that the stage drew from.
         labelled: tokens of the samples whose annotations influenced it; those behind its inputs are added.
+        outside_labels: names of label sets outside the data set that influenced it, e.g. "ImageNet-1k"; the same.
         metrics: numbers worth reading beside the artifact; NaN and infinity become null.
         details: anything else, e.g. tensor shapes.
         device: class of the device that computed it, e.g. "cpu" or "NVIDIA H200".
@@ -74,7 +76,7 @@ def write_card(
         "params": params,
         "code": code_record(stage, Path.cwd()),
         "seeds": sorted(set(seeds)),
-        "labels": label_ledger(labelled, [path for _, path in sources]),
+        "labels": label_ledger(labelled, [path for _, path in sources], outside_labels),
         "environment": environment(device),
         "metrics": metrics or {},
         "details": details or {},
@@ -135,17 +137,20 @@ def carded(path: Path) -> list[Path]:
     return [path] if (path / CARD).is_file() else sorted(card.parent for card in path.rglob(CARD))
 
 
-def label_ledger(labelled: Iterable[str], inputs: Iterable[Path]) -> dict[str, Any]:
+def label_ledger(labelled: Iterable[str], inputs: Iterable[Path], outside: Iterable[str] = ()) -> dict[str, Any]:
     """Which annotations influenced an artifact: its own samples and, as `inherited`, those behind its inputs.
 
-    A ledger entry is `{"count", "sha256"}` over the sorted tokens, one a line.
+    A ledger entry is `{"count", "sha256"}` over the sorted tokens, one a line. Labels of other data sets, which start
+    weights may have seen, are named under `outside`; a ledger without that key knows of none.
     """
     tokens = sorted(set(labelled))
     ledgers = [read_card(folder)["labels"] for path in inputs for folder in carded(path)]
     entries = {(entry["sha256"], entry["count"]) for ledger in ledgers for entry in [ledger, *ledger["inherited"]]}
     inherited = [{"count": count, "sha256": digest} for digest, count in sorted(entries) if count]
     digest = hashlib.sha256("".join(f"{token}\n" for token in tokens).encode()).hexdigest()
-    return {"count": len(tokens), "sha256": digest, "inherited": inherited}
+    named = sorted({*outside, *(name for ledger in ledgers for name in ledger.get("outside", []))})
+    ledger = {"count": len(tokens), "sha256": digest, "inherited": inherited}
+    return {**ledger, "outside": named} if named else ledger
 
 
 def environment(device: str) -> dict[str, Any]:

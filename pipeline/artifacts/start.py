@@ -9,32 +9,41 @@ from safetensors.numpy import load, save
 
 from pipeline.artifacts.card import WEIGHTS
 from pipeline.artifacts.publish import write_file
+from pipeline.artifacts.weight_source import read_weights_file
 from pipeline.errors import UserError
 
 Weights = dict[str, NDArray[np.generic]]
+TIMM = "timm."  # prefix of the tensors of a timm model, under timm's own names; `pipeline.networks.transfer` reads it
 
 
 def branch_weights(source: Path, branch: str) -> Weights:
-    """Tensors of one branch of a checkpoint.
+    """Tensors of one branch.
 
     Args:
-        source: a checkpoint folder, or a YAML file such as conf/weights/random.yaml that stands for no weights.
+        source: a checkpoint folder, or a file of conf/weights: no weights (random.yaml) or those of a timm model.
         branch: "lidar" or "camera"; tensors named `<branch>.*` are taken, projectors stay behind.
 
     Returns:
-        Tensors by name; empty for a YAML file.
+        Tensors by name; those of a timm model as `timm.<its own name>`; empty for random weights.
 
     Raises:
-        UserError: the folder holds no readable weights, or none of this branch.
+        UserError: there are no readable weights, or none of this branch.
     """
+    remedy = "name a checkpoint folder of this branch or a file of conf/weights, under `arms` or `distill_camera.start`"
     if source.suffix == ".yaml":
-        return {}
-    remedy = "name a checkpoint folder of this branch or conf/weights/random.yaml under `arms` in params.yaml"
+        content = read_weights_file(source)
+        if not content:
+            return {}
+        if branch != "camera":
+            raise UserError(f"image weights cannot start the {branch} branch", where=str(source), remedy=remedy)
+        return {f"{TIMM}{name}": tensor for name, tensor in _parse(content, source, remedy).items()}
     try:
-        weights = load((source / WEIGHTS).read_bytes())
-    except (OSError, SafetensorError) as error:
+        content = (source / WEIGHTS).read_bytes()
+    except OSError as error:
         raise UserError(f"the start weights cannot be read: {error}", where=str(source), remedy=remedy) from None
-    of_branch = {name: tensor for name, tensor in weights.items() if name.startswith(f"{branch}.")}
+    of_branch = {
+        name: tensor for name, tensor in _parse(content, source, remedy).items() if name.startswith(f"{branch}.")
+    }
     if not of_branch:
         raise UserError(f"the checkpoint holds no {branch} weights", where=str(source), remedy=remedy)
     return of_branch
@@ -43,3 +52,12 @@ def branch_weights(source: Path, branch: str) -> Weights:
 def save_start(folder: Path, weights: Weights) -> None:
     """Writes `folder/weights.safetensors`; equal tensors give equal bytes."""
     write_file(folder / WEIGHTS, save({name: weights[name] for name in sorted(weights)}))
+
+
+def _parse(content: bytes, source: Path, remedy: str) -> Weights:
+    try:
+        weights: Weights = load(content)
+    except (SafetensorError, KeyError, ValueError) as error:
+        problem = f"the start weights cannot be read: no safetensors of NumPy's types ({error})"
+        raise UserError(problem, where=str(source), remedy=remedy) from None
+    return weights

@@ -1,18 +1,16 @@
 """Lift-splat (Philion and Fidler, arXiv 2008.05711): image features to BEV cells by predicted depth.
 
-The lifted volume, depth probability times context per pixel and depth bin, is never built. The splat is a sparse
-matrix (BEV cells x pixels, values = depth probabilities) times the context features; torch's embedding_bag computes
-exactly that product row by row in a fixed order, and gives the gradient of values and features without the volume
-either.
+The lifted volume, depth probability times context per pixel and bin, is never built: see `pipeline.networks.splat`.
 """
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from pipeline.geometry.grid import BevGrid
+from pipeline.networks.splat import SplatPlan, plan_splat, splat
 
 SPLAT_Z = (-10.0, 10.0)  # metres; BEVFusion's one slab of height
+PLANS_KEPT = 2  # a fixed rig has two: a full batch and the last one
 
 
 def depth_bins(depth_min: float, depth_max: float, depth_step: float) -> Tensor:
@@ -50,47 +48,28 @@ def frustum_cells(bev_from_image: Tensor, frame: Tensor, pixels: Tensor, depths:
     Returns:
         int32 [M, h, w, D], (frame * size + row) * size + column; -1 off the grid or outside `SPLAT_Z`.
     """
-    rays = torch.einsum("mij,hwj->mhwi", bev_from_image[:, :3, :3], pixels)
-    places = rays[..., None, :] * depths[:, None] + bev_from_image[:, None, None, None, :3, 3]
-    x, y, z = places.unbind(-1)
-    column = torch.floor((x + grid.reach) / grid.cell)
-    row = torch.floor((y + grid.reach) / grid.cell)
-    inside = (column >= 0) & (column < grid.size) & (row >= 0) & (row < grid.size)
-    inside &= (z >= SPLAT_Z[0]) & (z < SPLAT_Z[1])
+    to_cells = bev_from_image[:, :3].clone()  # x and y in cells from the grid's corner, z in metres
+    to_cells[:, :2, 3] += grid.reach
+    to_cells[:, :2] /= grid.cell
+    rays = torch.einsum("mij,hwj->imhw", to_cells[:, :, :3], pixels)[..., None]
+    origins = to_cells[:, :, 3].t()[:, :, None, None, None]
+    column, row, z = ((ray * depths).add_(origin) for ray, origin in zip(rays, origins, strict=True))
+    inside = (z >= SPLAT_Z[0]) & (z < SPLAT_Z[1])
+    # What is not a number is inside nothing.
+    for place in (column, row):
+        inside &= (place >= 0) & (place < grid.size)
+    # float32 holds whole numbers to 2**24, which a batch of large grids would pass: count in integers. Above 0, the
+    # conversion is the floor.
     limit = grid.size - 1
-    # float32 holds whole numbers to 2**24, which a batch of large grids would pass: count in integers.
-    flat = (frame.int()[:, None, None, None] * grid.size + row.clamp(0, limit).int()) * grid.size
-    return torch.where(inside, flat + column.clamp(0, limit).int(), -1)
-
-
-def splat(context: Tensor, probabilities: Tensor, cells: Tensor, count: int) -> Tensor:
-    """Sum of probability x context over everything that falls into a cell.
-
-    Args:
-        context: float32 [Q, C], features of Q pixels.
-        probabilities: float32 [Q, D], one weight per depth bin.
-        cells: int32 [Q, D], target of each pixel and bin; negative = nowhere.
-        count: number of cells.
-
-    Returns:
-        float32 [count, C], zero for cells that nothing hits. Deterministic; differentiable in both inputs.
-    """
-    bins = cells.shape[1]
-    entries = (cells.reshape(-1) >= 0).nonzero().squeeze(1)
-    hit, order = torch.sort(cells.reshape(-1).index_select(0, entries), stable=True)
-    entries = entries.index_select(0, order)
-    starts = torch.searchsorted(hit, torch.arange(count, device=hit.device, dtype=hit.dtype))
-    return functional.embedding_bag(
-        torch.div(entries, bins, rounding_mode="floor"),
-        context,
-        starts,
-        mode="sum",
-        per_sample_weights=probabilities.reshape(-1).index_select(0, entries),
-    )
+    flat: Tensor = row.clamp_(0, limit).int().add_(frame.int()[:, None, None, None] * grid.size).mul_(grid.size)
+    return flat.add_(column.clamp_(0, limit).int()).masked_fill_(~inside, -1)
 
 
 class LiftSplat(nn.Module):
     """Depth distribution and context by one 1x1 convolution, then the splat.
+
+    In eval mode the last few plans are kept and found again by the bytes of the camera matrices: a rig that does not
+    change is sorted once. In training every frame has its own augmentation, so nothing is kept.
 
     Args:
         inputs: channels of the image features.
@@ -118,8 +97,9 @@ class LiftSplat(nn.Module):
         self.register_buffer("pixels", feature_pixels(feature_size, image_size), persistent=False)
         self.register_buffer("depths", depth_bins(*depth), persistent=False)
         self.project = nn.Conv2d(inputs, len(self.depths) + context, 1)
+        self.plans: dict[tuple[str, int, bytes, bytes], SplatPlan] = {}
 
-    def forward(self, features: Tensor, bev_from_image: Tensor, frame: Tensor, frames: int) -> Tensor:
+    def forward(self, features: Tensor, bev_from_image: Tensor, frame: Tensor, frames: int) -> tuple[Tensor, Tensor]:
         """Lifts and splats the images of a batch.
 
         Args:
@@ -129,16 +109,30 @@ class LiftSplat(nn.Module):
             frames: B; frames without images give zeros.
 
         Returns:
-            float32 [B, context, S, S] in channels-last memory.
+            bev: float32 [B, context, S, S] in channels-last memory.
+            logits: float32 [M, h, w, D] of the depth distributions.
         """
         projected = self.project(features).permute(0, 2, 3, 1).float()
         with torch.autocast(features.device.type, enabled=False):
             logits, context = projected.split([len(self.depths), self.context], dim=-1)
-            cells = frustum_cells(bev_from_image.float(), frame, self.pixels, self.depths, self.grid)
-            bev = splat(
-                context.reshape(-1, self.context),
-                logits.softmax(-1).reshape(-1, len(self.depths)),
-                cells.reshape(-1, len(self.depths)),
-                frames * self.grid.size**2,
-            )
-        return bev.view(frames, self.grid.size, self.grid.size, self.context).permute(0, 3, 1, 2)
+            plan = self.plan(bev_from_image.float(), frame, frames)
+            bev = splat(context.reshape(-1, self.context), logits.softmax(-1).reshape(-1, len(self.depths)), plan)
+        return bev.view(frames, self.grid.size, self.grid.size, self.context).permute(0, 3, 1, 2), logits
+
+    def plan(self, bev_from_image: Tensor, frame: Tensor, frames: int) -> SplatPlan:
+        """Where every pixel and depth bin of a batch goes; arguments as for `forward`."""
+        if torch.compiler.is_compiling():
+            return self._plan(bev_from_image, frame, frames)
+        if self.training:
+            self.plans.clear()
+            return self._plan(bev_from_image, frame, frames)
+        key = (str(frame.device), frames, frame.cpu().numpy().tobytes(), bev_from_image.cpu().numpy().tobytes())
+        found = self.plans.pop(key, None) or self._plan(bev_from_image, frame, frames)
+        self.plans[key] = found  # the last used stand last
+        while len(self.plans) > PLANS_KEPT:
+            del self.plans[next(iter(self.plans))]
+        return found
+
+    def _plan(self, bev_from_image: Tensor, frame: Tensor, frames: int) -> SplatPlan:
+        cells = frustum_cells(bev_from_image, frame, self.pixels, self.depths, self.grid)
+        return plan_splat(cells.reshape(-1, len(self.depths)), frames * self.grid.size**2)

@@ -9,7 +9,7 @@ from pipeline.networks.fusion import ConvFuser
 from pipeline.networks.heads.centerpoint import CenterPointHead
 from pipeline.networks.heads.map import MapHead
 from pipeline.networks.lidar import LidarBranch
-from pipeline.networks.transfer import TransferReport, transfer
+from pipeline.networks.transfer import TransferReport, load_start
 from pipeline.params import Frames, Networks
 
 
@@ -71,6 +71,7 @@ class BevModel(nn.Module):
 
             self.camera = CameraBranch(networks.camera, grid, (frames.image_height, frames.image_width))
             channels.append(self.camera.out_channels)
+        self.least_matched = networks.camera.least_matched
         self.fuser = ConvFuser(channels, networks.heads.fused_channels)
         self.head: CenterPointHead | MapHead
         if task == "detection":
@@ -96,17 +97,5 @@ class BevModel(nn.Module):
         return outputs
 
     def load_start(self, weights: Mapping[str, Tensor], branches: Sequence[str] | None = None) -> TransferReport:
-        """Copies start weights; see `transfer`.
-
-        Args:
-            weights: tensors of a checkpoint by full name.
-            branches: `lidar`, `camera` or both: which must be matched completely. By default every branch of this model
-                of which `weights` holds any tensor.
-
-        Raises:
-            ValueError: such a branch is not completely matched; names the tensors.
-        """
-        if branches is None:
-            own = ["lidar"] if self.camera is None else ["lidar", "camera"]
-            branches = [branch for branch in own if any(name.startswith(f"{branch}.") for name in weights)]
-        return transfer(self, weights, branches)
+        """Copies start weights; see `pipeline.networks.transfer.load_start`."""
+        return load_start(self, weights, branches, least_matched=self.least_matched)

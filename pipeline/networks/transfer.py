@@ -1,10 +1,16 @@
 """Start weights: what of a checkpoint goes into a model, and a strict account of it."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from pipeline.errors import UserError
+
+BACKBONE = "camera.backbone.model."  # where a model of ours keeps its timm model
+TIMM = "timm."  # prefix of start weights under timm's own names
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,90 @@ class TransferReport:
     def counts(self) -> dict[str, int]:
         """Number of tensors per outcome, for cards and logs."""
         return {name: len(names) for name, names in vars(self).items()}
+
+    def record(self) -> dict[str, int | list[str]]:
+        """The counts, and by part of the model what did not go over, for the card of what was trained."""
+        parts: dict[str, int | list[str]] = {
+            f"{outcome} parts": _parts(names) for outcome, names in vars(self).items() if outcome != "matched"
+        }
+        return {**self.counts(), **parts}
+
+
+def load_start(
+    model: nn.Module,
+    weights: Mapping[str, Tensor],
+    branches: Sequence[str] | None = None,
+    *,
+    least_matched: float = 1.0,
+) -> TransferReport:
+    """Copies start weights into a model: whole branches of ours, or an image backbone as timm names it.
+
+    Args:
+        model: the receiver; changed in place.
+        weights: tensors by full name (`lidar.…`, `camera.…`), or `timm.…` for the backbone of `camera`.
+        branches: which branches must be matched completely. By default those of this model of which `weights` holds any
+            tensor under our own names.
+        least_matched: share of the backbone's tensors that `timm.…` must match, 0 to 1.
+
+    Returns:
+        The report.
+
+    Raises:
+        ValueError: as `transfer`.
+        UserError: fewer tensors of the backbone are matched. The model is unchanged then.
+    """
+    own = model.state_dict()
+    if branches is None:
+        present = [name for name, _ in model.named_children()]
+        branches = [
+            branch
+            for branch in ("lidar", "camera")
+            if branch in present and any(name.startswith(f"{branch}.") for name in weights)
+        ]
+    if any(name.startswith(TIMM) for name in weights) and any(name.startswith(BACKBONE) for name in own):
+        weights = rename_timm(own, weights)
+        _check_backbone(own, weights, least_matched)
+    return transfer(model, weights, branches)
+
+
+def rename_timm(own: Iterable[str], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`timm.…` to the names in `own`; what has no place there keeps its name.
+
+    A timm model cut into feature maps may join a sequence with its index (`stages.0.x` is `stages_0.x` there) or sit
+    one level deeper (`model.x`); nothing else of a name changes.
+    """
+    places = {name.removeprefix(BACKBONE).removeprefix("model.").replace(".", "_"): name for name in own
+              if name.startswith(BACKBONE)}  # fmt: skip
+    return {
+        places.get(name.removeprefix(TIMM).replace(".", "_"), name) if name.startswith(TIMM) else name: tensor
+        for name, tensor in weights.items()
+    }
+
+
+def _check_backbone(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], least: float) -> None:
+    places = [name for name in own if name.startswith(BACKBONE)]
+    missing = [name for name in places if name not in weights]
+    reshaped = [name for name in places if name in weights and weights[name].shape != own[name].shape]
+    matched = len(places) - len(missing) - len(reshaped)
+    if matched < least * len(places):
+        lacking = ", ".join(f"{name.removeprefix(BACKBONE)} (missing)" for name in missing[:3])
+        other = ", ".join(
+            f"{name.removeprefix(BACKBONE)} (shape {tuple(weights[name].shape)}, model {tuple(own[name].shape)})"
+            for name in reshaped[:3]
+        )
+        raise UserError(
+            f"the start weights match {matched} of the {len(places)} tensors of the image backbone: "
+            + "; ".join(filter(None, [lacking, other])),
+            where="params.yaml: networks.camera.backbone",
+            remedy="name start weights of this backbone and these backbone_options, or lower "
+            "networks.camera.least_matched",
+        )
+
+
+def _parts(names: Sequence[str]) -> list[str]:
+    """Names counted by their first three words: "camera.neck.laterals: 12"."""
+    counts = Counter(".".join(name.split(".")[:3]) for name in names)
+    return [f"{part}: {count}" for part, count in sorted(counts.items())]
 
 
 def transfer(model: nn.Module, weights: Mapping[str, Tensor], branches: Sequence[str]) -> TransferReport:

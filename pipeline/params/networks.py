@@ -54,10 +54,13 @@ class CameraNetwork:
     depth_min: float  # metres
     depth_max: float
     depth_step: float
+    splat_stride: int = 1  # cells of the splat per cell of the BEV feature map, a side
+    least_matched: float = 1.0  # share of the backbone's tensors that start weights of a timm model must match
 
     def __post_init__(self) -> None:
-        positive(self, "depth_min", "depth_step", "neck_channels", "context_channels")
+        positive(self, "depth_min", "depth_step", "splat_stride", "neck_channels", "context_channels")
         require(self.depth_min < self.depth_max, "depth_min must lie below depth_max")
+        require(0 <= self.least_matched <= 1, f"least_matched must lie in [0, 1], not {self.least_matched}")
 
 
 @dataclass(frozen=True)

@@ -49,15 +49,18 @@ class DistillCamera:
 
     methods: list[str]  # rad
     teacher: str  # the pre-trained LiDAR method that teaches
+    start: str  # of the student: checkpoint folder or a file of conf/weights
     seed: int
     rich: int
     less: int
     temperature: float
+    depth_supervision: float  # weight of the depth bins' cross-entropy against projected LiDAR points; 0 = off
     augmentation: Augmentation
     schedule: Schedule
 
     def __post_init__(self) -> None:
         positive(self, "rich", "temperature")
+        require(self.depth_supervision >= 0, f"depth_supervision must not lie below 0, not {self.depth_supervision}")
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Arm:
     """A row of the results table: modality and where the start weights come from."""
 
     modality: str  # L | LC
-    lidar: str  # checkpoint folder or conf/weights/random.yaml
+    lidar: str  # checkpoint folder or a file of conf/weights
     camera: str
 
     def __post_init__(self) -> None:

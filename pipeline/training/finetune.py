@@ -23,13 +23,14 @@ def finetune(
     modality: str,
     task: str,
     runtime: Runtime,
-) -> tuple[dict[str, Tensor], History, dict[str, int]]:
+) -> tuple[dict[str, Tensor], History, dict[str, int | list[str]]]:
     """Trains one cell of the matrix.
 
     Args:
         loader: gives augmented frames with what the task needs: boxes or map masks, and images for LC.
         run: the run.
-        start_weights: `lidar.*` and `camera.*` of pre-trained branches; a branch that is absent starts at random.
+        start_weights: `lidar.*` and `camera.*` of pre-trained branches, or `timm.*` of an image backbone; a branch that
+            is absent starts at random.
         modality: L or LC.
         task: detection or map.
 
@@ -38,6 +39,7 @@ def finetune(
 
     Raises:
         ValueError: a given branch does not fit the network completely; names the tensors.
+        UserError: the image backbone's start weights are of another backbone.
     """
     device = place(runtime, run.seed)
     model = BevModel(networks, frames, modality, task)
@@ -59,4 +61,4 @@ def finetune(
         return detection_loss(outputs, model.head.targets(batch.boxes, batch.classes))
 
     history = fit(model, load, losses, run, runtime)
-    return model.state_dict(), history, transfer.counts()
+    return model.state_dict(), history, transfer.record()

@@ -37,6 +37,7 @@ def publish_checkpoint(
     seed: int,
     device: str,
     labelled: Iterable[str] = (),
+    outside_labels: Iterable[str] = (),
     details: Mapping[str, Any] | None = None,
 ) -> None:
     """Publishes weights.safetensors, history.csv and card.json as the folder `final`; removes the scratch folder."""
@@ -51,6 +52,7 @@ def publish_checkpoint(
             inputs=inputs,
             seeds=[seed],
             labelled=labelled,
+            outside_labels=outside_labels,
             metrics=history.summary(),
             details={"shapes": {name: list(tensor.shape) for name, tensor in weights.items()}, **(details or {})},
             device=device,

@@ -145,3 +145,15 @@ def test_a_missing_input_is_refused_before_anything_is_written(project: Path) ->
     with pytest.raises(UserError, match="does not exist"):
         make("data/first", "data/none")
     assert not Path("data/first", CARD).exists()
+
+
+def test_labels_outside_the_data_set_are_named_and_inherited(project: Path) -> None:
+    for name, inputs, outside in (("one", [], ["ImageNet-1k"]), ("two", ["one"], ["COCO"]), ("three", ["two"], [])):
+        folder = Path("data", f"outside_{name}")
+        folder.mkdir(parents=True)
+        write_card(
+            folder, kind="toy", stage="make", params={}, inputs=[Path("data", f"outside_{i}") for i in inputs],
+            outside_labels=outside,
+        )  # fmt: skip
+    assert read_card(Path("data/outside_three"))["labels"]["outside"] == ["COCO", "ImageNet-1k"]
+    assert "outside" not in label_ledger([], [])

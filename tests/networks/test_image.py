@@ -10,7 +10,14 @@ SWIN: dict[str, list[int] | int] = {"embed_dim": 8, "depths": [1, 1, 1], "num_he
 
 @pytest.mark.parametrize(
     ("name", "options", "levels"),
-    [("swin_tiny_patch4_window7_224", SWIN, [1, 2]), ("resnet18", {}, [2, 3])],
+    [
+        ("swin_tiny_patch4_window7_224", SWIN, [1, 2]),
+        ("resnet18", {}, [2, 3]),
+        ("convnext_atto", {}, [1, 2]),
+        ("convnext_femto", {}, [1, 2]),
+        ("mobilenetv3_small_050", {}, [2, 3]),
+        ("pvt_v2_b0", {}, [1, 2]),
+    ],
 )
 def test_levels_are_channels_first(name: str, options: dict[str, list[int] | int], levels: list[int]) -> None:
     backbone = ImageBackbone(name, options, levels, (64, 96))

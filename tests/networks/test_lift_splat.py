@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.geometry.grid import BevGrid
-from pipeline.networks.lift_splat import LiftSplat, depth_bins, feature_pixels, frustum_cells, splat
+from pipeline.networks.lift_splat import PLANS_KEPT, LiftSplat, depth_bins, feature_pixels, frustum_cells
 from tests.reference import networks as twins
 
 GRID = BevGrid(16.0, 0.8)
@@ -25,30 +25,6 @@ def rig(count: int) -> Tensor:
         matrices[n, :3, :3] = bev_from_camera @ torch.linalg.inv(intrinsics)
         matrices[n, :3, 3] = torch.tensor([0.37 * cos, 0.37 * sin, 1.5])
     return matrices
-
-
-def test_splat_equals_the_volume_in_value_and_gradient() -> None:
-    generator = torch.Generator().manual_seed(0)
-    cells = torch.randint(-3, 12, (20, 5), generator=generator, dtype=torch.int32)
-    context = torch.randn(20, 3, generator=generator)
-    probabilities = torch.rand(20, 5, generator=generator)
-    weights = torch.randn(12, 3, generator=generator)
-    results = []
-    for function in (splat, twins.lift_splat):
-        inputs = [context.clone().requires_grad_(), probabilities.clone().requires_grad_()]
-        bev = function(inputs[0], inputs[1], cells, 12)
-        torch.autograd.backward((bev * weights).sum())
-        results.append([bev, inputs[0].grad, inputs[1].grad])
-    for ours, wanted in zip(*results, strict=True):
-        assert ours is not None
-        torch.testing.assert_close(ours, wanted, rtol=1e-5, atol=1e-6)
-
-
-def test_splat_of_nothing_is_zero() -> None:
-    context = torch.randn(4, 3, requires_grad=True)
-    bev = splat(context, torch.rand(4, 2), torch.full((4, 2), -1, dtype=torch.int32), 6)
-    assert torch.equal(bev, torch.zeros(6, 3))
-    torch.autograd.backward(bev.sum())
 
 
 def test_frustum_cells_equal_one_pixel_at_a_time() -> None:
@@ -85,7 +61,8 @@ def test_peaked_depth_lights_the_expected_cell() -> None:
     weight[19, 1] = 1.0  # channel 1 is the context
     features = torch.zeros(2, 5, 8, 22)
     features[1, :2, 4, 15] = 1.0
-    bev = module(features, rig(4)[[0, 1]], torch.tensor([0, 1]), 3)
+    bev, logits = module(features, rig(4)[[0, 1]], torch.tensor([0, 1]), 3)
+    assert logits[1, 4, 15].argmax() == 9
     assert bev.shape == (3, 2, GRID.size, GRID.size)
     hits = (bev[:, 0] > 0.5).nonzero()
     u, v = 15 * 8 + 3.5, 4 * 8 + 3.5
@@ -112,3 +89,29 @@ def test_own_coordinates_come_back_within_half_a_cell() -> None:
 @pytest.mark.parametrize(("depth", "count"), [((1.0, 60.0, 0.5), 118), ((1.0, 45.0, 1.0), 44)])
 def test_depth_bins_of_the_paper(depth: tuple[float, float, float], count: int) -> None:
     assert len(depth_bins(*depth)) == count
+
+
+def test_plans_of_a_fixed_rig_are_kept_at_test_time() -> None:
+    torch.manual_seed(0)
+    module = LiftSplat(5, 3, (1.0, 20.0, 1.0), (8, 22), (64, 176), GRID).eval()
+    features, frame = torch.randn(2, 5, 8, 22), torch.tensor([0, 1])
+    with torch.no_grad():
+        first = module(features, rig(4)[:2], frame, 2)[0]
+        (kept,) = module.plans.values()
+        assert torch.equal(module(features, rig(4)[:2], frame, 2)[0], first)
+        assert list(module.plans.values()) == [kept]
+        # Another geometry, another order of frames and another batch are no old plan.
+        for matrices, frames, count in (
+            (rig(4)[1:3], frame, 2),
+            (rig(4)[:2], frame.flip(0), 2),
+            (rig(4)[:2], frame, 3),
+        ):
+            ours = module(features, matrices, frames, count)[0]
+            module.train()
+            assert torch.equal(ours, module(features, matrices, frames, count)[0])
+            assert not module.plans
+            module.eval()
+        for angle in range(5):
+            module(features, rig(6)[angle : angle + 1].expand(2, 4, 4), frame, 2)
+    assert len(module.plans) == PLANS_KEPT
+    assert not [name for name in module.state_dict() if "plan" in name]

@@ -121,7 +121,7 @@ def test_absent_cameras_contribute_nothing(networks: Networks, inputs: Any) -> N
     noisy = inputs.images.clone()
     noisy[absent] = torch.nan
     splatted: list[Tensor] = []
-    branch.view.register_forward_hook(lambda _module, _inputs, output: splatted.append(output))
+    branch.view.register_forward_hook(lambda _module, _inputs, output: splatted.append(output[0]))
     with torch.no_grad():
         one = branch(inputs.images, inputs.bev_from_image, inputs.camera_present)
         two = branch(noisy, inputs.bev_from_image, inputs.camera_present)
@@ -131,6 +131,30 @@ def test_absent_cameras_contribute_nothing(networks: Networks, inputs: Any) -> N
     assert torch.equal(one, two)
     assert splatted[0][1].abs().sum() > 0
     assert splatted[2][1].abs().sum() == 0
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_camera_pixel_stays_at_its_place_whatever_grid_it_is_splatted_on(
+    networks: Networks, inputs: Any, stride: int
+) -> None:
+    """Trap 9.1 behind the splat: with every BEV filter a box, a ray's light stays around its cell of the result."""
+    torch.manual_seed(0)
+    camera = dataclasses.replace(networks.camera, splat_stride=stride)
+    branch = CameraBranch(camera, BevGrid(12.8, 0.8), (32, 64)).eval()
+    assert branch.view.grid == BevGrid(12.8, 0.8 / stride)
+    for parameter in branch.bev.parameters():
+        torch.nn.init.constant_(parameter, 0.1 if parameter.dim() == 4 else float(parameter.detach()[0]))
+    size = branch.view.grid.size
+    centres = torch.from_numpy(branch.out_grid.centres())
+    for row, column in ((5, 20), (20, 9)):
+        light = torch.zeros(1, branch.out_channels, size, size)
+        light[..., row * stride : (row + 1) * stride, column * stride : (column + 1) * stride] = 1.0
+        with torch.no_grad():
+            answer = (branch.bev(light) - branch.bev(torch.zeros_like(light))).sum(1)[0]
+        assert answer.shape == (32, 32)
+        middle = (centres * answer[..., None]).sum((0, 1)) / answer.sum()
+        assert (middle - centres[row, column]).abs().max() <= branch.out_grid.cell / 2
+    assert branch(inputs.images, inputs.bev_from_image, inputs.camera_present).shape == (2, 6, 32, 32)
 
 
 def test_lidar_branch_keeps_a_point_at_its_place(networks: Networks) -> None:

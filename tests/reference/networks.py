@@ -50,6 +50,29 @@ def frustum_cell(bev_from_image: Array, u: float, v: float, depth: float, grid: 
     return (row, column) if 0 <= column < grid.size and 0 <= row < grid.size and -10 <= z < 10 else None
 
 
+def depth_target(
+    points: Array, image_from_bev: Array, feature_size: tuple[int, int], image_size: tuple[int, int], depths: Array
+) -> Array:
+    """[rows, columns]: bin of the nearest point in each feature cell of one image, -1 without one; point by point."""
+    rows, columns = feature_size
+    nearest = np.full(feature_size, np.inf)
+    for point in points:
+        x, y, depth, _ = image_from_bev @ [*point[:3], 1.0]
+        if point[4] != 0 or depth <= 0:
+            continue
+        # A pixel covers half a pixel to either side of its integer coordinates.
+        column = math.floor((x / depth + 0.5) / image_size[1] * columns)
+        row = math.floor((y / depth + 0.5) / image_size[0] * rows)
+        if 0 <= row < rows and 0 <= column < columns:
+            nearest[row, column] = min(nearest[row, column], depth)
+    target = np.full(feature_size, -1)
+    for place in zip(*np.nonzero(np.isfinite(nearest)), strict=True):
+        distance = np.abs(depths - nearest[place])
+        if distance.min() <= (depths[1] - depths[0]) / 2:
+            target[place] = distance.argmin()
+    return target
+
+
 def sample_bev(bev: Tensor, positions: Tensor, frame: Tensor, grid: BevGrid) -> Tensor:
     """torch's own bilinear sampling, point by point, zero off the grid."""
     rows = []

@@ -1,9 +1,14 @@
 """The two label-free stages as `dvc repro` runs them, in a project folder of their own."""
 
+import hashlib
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import timm
 import yaml
+from safetensors.torch import save_file
 
 from pipeline.artifacts.card import read_card
 from pipeline.artifacts.checkpoint import load_weights
@@ -12,7 +17,7 @@ from pipeline.frames.points import read_points
 from pipeline.params import Runtime, load_params
 from pipeline.regions.builder import build_regions
 from pipeline.regions.store import RegionStore
-from stages import distill_camera, pretrain_lidar
+from stages import distill_camera, pretrain_lidar, start
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,6 +32,7 @@ def project(world: Path, world_runtime: Runtime, tmp_path: Path, monkeypatch: py
         # Three steps of two: every frame that is trained on comes once.
         content[name] |= {"rich": 64, "less": 64, "schedule": content[name]["schedule"] | {"steps": 3, "batch": 2}}
     monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "conf" / "weights", "conf/weights")
     Path("params.yaml").write_text(yaml.safe_dump(content))
     Path("runtime.yaml").write_text(yaml.safe_dump(vars(world_runtime)))
     params, index_folder = load_params(), Path("data/index")
@@ -57,3 +63,34 @@ def test_frames_without_regions_are_left_out(project: Path) -> None:
         stage = folder.split("/")[0]
         assert "augmentation" in card["params"][stage]
     assert not list((project / "scratch").glob("*/state.pt"))
+
+
+def test_a_camera_branch_starts_from_a_weight_file(project: Path) -> None:
+    """The card of what was trained names the labels that the start weights saw, and what of them went over."""
+    params = load_params()
+    size = (params.frames.image_height, params.frames.image_width)
+    camera = params.networks.camera
+    arguments: dict[str, Any] = {**camera.backbone_options, "num_classes": 3, "img_size": size}
+    model = timm.create_model(camera.backbone, **arguments)
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, "swin.safetensors")
+    digest = hashlib.sha256(Path("swin.safetensors").read_bytes()).hexdigest()
+    Path("swin.yaml").write_text(f"source: file\nfile: swin.safetensors\nsha256: {digest}\nlabels: ImageNet-1k\n")
+    content = yaml.safe_load(Path("params.yaml").read_text())
+    content["distill_camera"]["start"] = "swin.yaml"
+    content["distill_camera"]["schedule"]["steps"] = 1
+    content["pretrain_lidar"]["schedule"]["steps"] = 1
+    content["arms"] = {"image": {"modality": "LC", "lidar": "conf/weights/random.yaml", "camera": "swin.yaml"}}
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    pretrain_lidar.main("prc")
+    distill_camera.main("rad")
+    start.main("image")
+    card = read_card(Path("data/checkpoints/distill_camera/rad"))
+    assert card["labels"]["outside"] == read_card(Path("data/checkpoints/start/image"))["labels"]["outside"]
+    assert card["labels"]["outside"] == ["ImageNet-1k"]
+    assert "swin.yaml" in [entry["path"] for entry in card["inputs"]]
+    transferred = card["details"]["start tensors"]
+    assert transferred["matched"] > 20
+    assert transferred["reshaped"] == 0
+    assert any(part.startswith("timm.head.fc") for part in transferred["unexpected parts"])
+    weights = load_weights(Path("data/checkpoints/start/image"))
+    assert set(weights) == {f"timm.{name}" for name in model.state_dict()}

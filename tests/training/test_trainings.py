@@ -101,12 +101,26 @@ def train_lidar(small: Small, scratch: Path) -> tuple[Weights, History]:
 def train_camera(small: Small, teacher: Weights, scratch: Path) -> tuple[Weights, History]:
     own = replace(small.params.distill_camera, rich=64, less=64)
     loader = small.loader(regions=small.regions, images=True, augmentation=own.augmentation)
-    return distill_camera(loader, small.run(scratch), teacher, NETWORKS, FRAMES, own, small.runtime)
+    weights, history, _ = distill_camera(loader, small.run(scratch), teacher, {}, NETWORKS, FRAMES, own, small.runtime)
+    return weights, history
+
+
+def test_depth_supervision_is_a_term_of_the_distillation(
+    small: Small, lidar: tuple[Weights, History], tmp_path: Path
+) -> None:
+    own = replace(small.params.distill_camera, rich=64, less=64, depth_supervision=0.5)
+    loader = small.loader(regions=small.regions, images=True, augmentation=own.augmentation)
+    run = small.run(tmp_path, replace(SCHEDULE, steps=2))
+    _, history, _ = distill_camera(loader, run, lidar[0], {}, NETWORKS, FRAMES, own, small.runtime)
+    for row in history.rows:
+        assert row["loss"] == pytest.approx(row["rad"] + 0.5 * row["depth"], rel=1e-5)
+        # 15 bins; an untrained network is near the uniform distribution.
+        assert 0.3 * math.log(15) < row["depth"] < 2 * math.log(15)
 
 
 def train_task(
     small: Small, start: Weights, modality: str, task: str, scratch: Path, schedule: Schedule = SCHEDULE
-) -> tuple[Weights, History, dict[str, int]]:
+) -> tuple[Weights, History, dict[str, int | list[str]]]:
     loader = small.loader(
         labels=small.labels if task == "detection" else None,
         map_grid=NETWORKS.heads.map_grid if task == "map" else None,
@@ -209,9 +223,8 @@ def test_finetuning_takes_the_start_weights(
     model = BevModel(NETWORKS, FRAMES, modality, task)
     model.load_state_dict(weights)
     assert prefixes(weights) == branches | {"fuser", "head"}
-    assert transferred == {
-        "matched": len(own), "missing": len(weights) - len(own), "unexpected": 0, "reshaped": 0
-    }  # fmt: skip
+    counts = {"matched": len(own), "missing": len(weights) - len(own), "unexpected": 0, "reshaped": 0}
+    assert transferred | counts == transferred
     assert len(history.rows) == STEPS
     assert all(math.isfinite(value) for row in history.rows for value in row.values())
     # All parameters train: none of the branches stays where it started.
