@@ -38,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=8, help="simulated, of one key frame each, over all locations")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--resolution", type=float, help="metres a raster cell; as in params.yaml without it")
     options = parser.parse_args()
     params = build_model(Params, yaml.safe_load(compose(Path("conf"), ["scale=paper"])), "params.yaml")
     cv2.setNumThreads(0)
@@ -46,7 +47,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         index = write_world(params, options.scenes, Path(folder))
         start = time.perf_counter()
-        build_maps(index.root, params.prepare.map_resolution, index, index.path)
+        build_maps(index.root, options.resolution or params.prepare.map_resolution, index, index.path)
         drawing = time.perf_counter() - start
         frames = [index[position] for position in range(len(index))]
         tables = compare(params, index, frames, options.repeats, drawing)
