@@ -38,9 +38,8 @@ def matching_costs(logits: Tensor, predicted: Tensor, boxes: Tensor, classes: Te
     score = logits.sigmoid()
     true = -functional.logsigmoid(logits) * ALPHA * (1 - score) ** GAMMA
     false = -functional.logsigmoid(-logits) * (1 - ALPHA) * score**GAMMA
-    shares = [(rows[:, :2].double() + grid.reach) / (2 * grid.reach) for rows in (predicted, boxes)]
-    costs = CLASS_COST * (true - false)[:, classes] + CENTRE_COST * torch.cdist(*shares, p=1)
-    return costs - IOU_COST * volume_iou(predicted, boxes)
+    distance = torch.cdist(predicted[:, :2].double(), boxes[:, :2].double(), p=1) / (2 * grid.reach)
+    return CLASS_COST * (true - false)[:, classes] + CENTRE_COST * distance - IOU_COST * volume_iou(predicted, boxes)
 
 
 def assign(costs: Tensor) -> tuple[Tensor, Tensor]:

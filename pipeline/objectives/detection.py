@@ -53,8 +53,8 @@ def centerpoint_loss(outputs: Mapping[str, Tensor], targets: DetectionTargets) -
         targets: of the same frames.
 
     Returns:
-        Scalars by name: heatmap, offset, height, size, rotation, velocity (per group the mean over boxes of the sum over
-        fields, as it enters the total), and their sum `loss`. With no box on the grid the L1 terms are zero.
+        Scalars by name: heatmap, offset, height, size, rotation, velocity (per group the mean over boxes of the sum
+        over fields, as it enters the total), and their sum `loss`. With no box on the grid the L1 terms are zero.
     """
     terms = {"heatmap": heatmap_focal_loss(outputs["heatmap"], targets.heatmap, targets.group_of)}
     count = torch.bincount(targets.groups, minlength=1)[targets.groups, None]

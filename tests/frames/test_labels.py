@@ -7,6 +7,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import DETECTION_CLASS_OF, DETECTION_CLASSES, Labels, build_labels
+from pipeline.params.classes import DETECTION_CLASSES as classes_of_the_heads
 from pipeline.geometry.boxes import transform_boxes
 from pipeline.geometry.transforms import yaw_of
 from pipeline.params import Dataset, Prepare
@@ -26,7 +27,7 @@ def test_classes_are_those_of_the_devkit() -> None:
     from nuscenes.eval.detection.constants import DETECTION_NAMES
     from nuscenes.eval.detection.utils import category_to_detection_name
 
-    assert list(DETECTION_CLASSES) == DETECTION_NAMES
+    assert list(DETECTION_CLASSES) == DETECTION_NAMES == list(classes_of_the_heads)
     for category, name in DETECTION_CLASS_OF.items():
         assert category_to_detection_name(category) == name
     assert category_to_detection_name("human.pedestrian.stroller") is None

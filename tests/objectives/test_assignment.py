@@ -28,9 +28,8 @@ def test_costs_equal_the_loops() -> None:
     logits = torch.randn(12, 10, generator=torch.Generator().manual_seed(2)) * 2
     classes = torch.tensor([0, 1, 5, 5, 9, 3, 0])
     ours = matching_costs(logits, predicted, boxes, classes, GRID)
-    wanted = twins.matching_costs(
-        *(values.double().numpy() for values in (logits, predicted, boxes)), classes.numpy(), GRID.reach
-    )
+    rows = [values.double().numpy() for values in (logits, predicted, boxes)]
+    wanted = twins.matching_costs(rows[0], rows[1], rows[2], classes.numpy(), GRID.reach)
     np.testing.assert_allclose(ours.numpy(), wanted, rtol=1e-9, atol=1e-9)
 
 
@@ -41,7 +40,7 @@ def test_a_sure_proposal_in_place_costs_least() -> None:
     logits[torch.arange(5), classes] = 5.0
     costs = matching_costs(logits, boxes, boxes, classes, GRID)
     assert (costs.argmin(0) == torch.arange(5)).all()
-    assert costs.diagonal().numpy() == pytest.approx(-0.25 - 0.15 * 5.0067 * 0.75, abs=1e-3)  # IoU 1, focal of 5
+    assert costs.diagonal().numpy() == pytest.approx(-0.25 - 0.15 * 0.75 * 5.0067 * 0.9933**2, abs=1e-4)  # IoU 1
 
 
 @pytest.mark.parametrize(("proposals", "boxes"), [(6, 4), (4, 6), (5, 5)])

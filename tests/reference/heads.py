@@ -20,14 +20,14 @@ def footprint(row: Array) -> Polygon:
 def bev_iou(a: Array, b: Array) -> float:
     """shapely's intersection over the sum of the areas less it."""
     shared = footprint(a).intersection(footprint(b)).area
-    return shared / (a[3] * a[4] + b[3] * b[4] - shared)
+    return float(shared / (a[3] * a[4] + b[3] * b[4] - shared))
 
 
 def volume_iou(a: Array, b: Array) -> float:
     """The same with the common height."""
     height = min(a[2] + a[5] / 2, b[2] + b[5] / 2) - max(a[2] - a[5] / 2, b[2] - b[5] / 2)
     shared = footprint(a).intersection(footprint(b)).area * max(height, 0)
-    return shared / (a[3] * a[4] * a[5] + b[3] * b[4] * b[5] - shared)
+    return float(shared / (a[3] * a[4] * a[5] + b[3] * b[4] * b[5] - shared))
 
 
 def suppression(boxes: Array, kinds: Array, rivals: Callable[[int, int], bool]) -> list[int]:

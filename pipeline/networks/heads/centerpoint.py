@@ -47,7 +47,8 @@ class CenterPointHead(nn.Module):
 
         Returns:
             heatmap [B, 10, S, S] (logits, classes in the order of `DETECTION_CLASSES`), and per group, [B, G, *, S, S]:
-            offset 2 (cells from the cell centre), height 1 (m), size 3 (log m), rotation 2 (sin, cos), velocity 2 (m/s).
+            offset 2 (cells from the cell centre), height 1 (m), size 3 (log m), rotation 2 (sin, cos), velocity 2
+            (m/s).
         """
         trunk = self.trunk(bev)
         groups = [group(trunk) for group in self.groups]

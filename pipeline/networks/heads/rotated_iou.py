@@ -8,8 +8,8 @@ def intersection_areas(first: Tensor, second: Tensor) -> Tensor:
     """Areas of the intersections of pairs of rectangles.
 
     In the frame of the second rectangle every point of the first one's outline is drawn to the nearest point of the
-    second rectangle. That leaves the winding number of each inner point as it was, so the outline then encloses just the
-    intersection. No vertex has to be classified, so nothing jumps where boxes coincide, touch or have no extent.
+    second rectangle. That leaves the winding number of each inner point as it was, so the outline then encloses just
+    the intersection. No vertex has to be classified, so nothing jumps where boxes coincide, touch or have no extent.
 
     Args:
         first: float [P, 5]: x, y, length, width (m), yaw (rad).

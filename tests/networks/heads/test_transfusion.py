@@ -31,7 +31,7 @@ def test_proposals_are_local_maxima_best_first() -> None:
     assert labels[0, :3].tolist() == [car, pedestrian, pedestrian]
     assert cells[0, :3].tolist() == [5 * SIZE + 6, 20 * SIZE + 20, 20 * SIZE + 21]
     torch.testing.assert_close(scores[0, :3], torch.tensor([3.0, 2.5, 0.5]).sigmoid())
-    assert (labels[1, 0], cells[1, 0]) == (car, 0)
+    assert [labels[1, 0].item(), cells[1, 0].item()] == [car, 0]
 
 
 def test_queries_start_at_their_cells() -> None:
