@@ -204,7 +204,7 @@ def test_names_and_attributes_are_the_devkits() -> None:
 
 
 def test_boxes_of_every_class_load_as_the_devkits_boxes(by_hand: ByHand) -> None:
-    """Standing and moving boxes of all classes pass the devkit's own checks, with the attributes that their class has."""
+    """Standing and moving boxes of all classes pass the devkit's own checks, with attributes that their class has."""
     from nuscenes.eval.common.data_classes import EvalBoxes
     from nuscenes.eval.detection.data_classes import DetectionBox
     from nuscenes.eval.detection.utils import detection_name_to_rel_attributes

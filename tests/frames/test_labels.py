@@ -7,10 +7,9 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import DETECTION_CLASS_OF, DETECTION_CLASSES, Labels, build_labels
-from pipeline.params.classes import DETECTION_CLASSES as classes_of_the_heads
 from pipeline.geometry.boxes import transform_boxes
 from pipeline.geometry.transforms import yaw_of
-from pipeline.params import Dataset, Prepare
+from pipeline.params import Dataset, Prepare, classes
 from tests.frames.tiny_dataset import SPEED, START, VERSION, dataset_at
 
 PREPARE = Prepare(map_resolution=0.2, fractions=[0.5, 1.0])
@@ -27,7 +26,7 @@ def test_classes_are_those_of_the_devkit() -> None:
     from nuscenes.eval.detection.constants import DETECTION_NAMES
     from nuscenes.eval.detection.utils import category_to_detection_name
 
-    assert list(DETECTION_CLASSES) == DETECTION_NAMES == list(classes_of_the_heads)
+    assert list(DETECTION_CLASSES) == DETECTION_NAMES == list(classes.DETECTION_CLASSES)
     for category, name in DETECTION_CLASS_OF.items():
         assert category_to_detection_name(category) == name
     assert category_to_detection_name("human.pedestrian.stroller") is None
