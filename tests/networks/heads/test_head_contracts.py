@@ -1,6 +1,7 @@
 """What every head owes its callers."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from tests.networks.heads.scenes import scene
 from tests.small_heads import SIX_GROUPS, small_heads
 
 GRID = BevGrid(12.8, 0.8)
-HEADS = {
+HEADS: dict[str, Callable[[], nn.Module]] = {
     "centerpoint": lambda: CenterPointHead(16, small_heads(), GRID),
     "centerpoint-six": lambda: CenterPointHead(16, small_heads(groups=SIX_GROUPS, branches="separate"), GRID),
     "transfusion": lambda: TransFusionHead(16, small_heads(), GRID),
