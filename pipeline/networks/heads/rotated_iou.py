@@ -58,8 +58,8 @@ def volume_iou(first: Tensor, second: Tensor) -> Tensor:
 
 def _overlaps(first: Tensor, second: Tensor, wanted: Tensor | None = None) -> Tensor:
     """Intersection areas, float64 [N, M]; only pairs whose circumscribed circles meet are looked at."""
-    reach = first[:, None, 3:5].norm(dim=-1) / 2 + second[None, :, 3:5].norm(dim=-1) / 2
-    near = (first[:, None, :2] - second[None, :, :2]).norm(dim=-1) <= reach
+    reach = (torch.hypot(first[:, 3], first[:, 4])[:, None] + torch.hypot(second[:, 3], second[:, 4])) / 2
+    near = torch.hypot(first[:, None, 0] - second[:, 0], first[:, None, 1] - second[:, 1]) <= reach
     rows, columns = torch.nonzero(near if wanted is None else near & wanted, as_tuple=True)
     plane = [0, 1, 3, 4, 6]
     areas = torch.zeros(near.shape, dtype=torch.float64, device=first.device)

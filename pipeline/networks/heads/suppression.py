@@ -31,8 +31,8 @@ def suppress(boxes: Tensor, classes: Tensor, heads: Heads) -> Tensor:
     limits = heads.nms_radii if heads.nms == "circle" else heads.nms_ious
     limit = torch.tensor([limits[name] for name in DETECTION_CLASSES], dtype=torch.float64, device=boxes.device)
     if heads.nms == "circle":
-        centres = boxes[:, :2].double()
-        rivals &= (centres[:, None] - centres).square().sum(-1) <= limit[classes].square()[:, None]
+        x, y = boxes[:, :2].double().unbind(1)
+        rivals &= torch.hypot(x[:, None] - x, y[:, None] - y) <= limit[classes][:, None]
     else:
         rivals &= bev_iou(boxes, boxes, rivals.triu(1)) > limit[classes][:, None]
     return torch.from_numpy(keep_best(rivals.cpu().numpy(), heads.max_boxes)).to(boxes.device)
