@@ -98,6 +98,7 @@ def test_groups_are_losses_of_their_own() -> None:
     classes = torch.tensor([0, 1, 5, 7, 2])  # one box of the first group, four of the second
     together = detection_loss(outputs, detection_targets([boxes], [classes], GRID, group_of))
     total = dict.fromkeys(together, 0.0)
+    by_loops = 0.0
     for group in (0, 1):
         members = torch.nonzero(group_of == group)[:, 0]
         own = group_of[classes] == group
@@ -106,4 +107,6 @@ def test_groups_are_losses_of_their_own() -> None:
         targets = detection_targets([boxes[own]], [labels], GRID, torch.zeros(len(members), dtype=torch.int64))
         for name, value in detection_loss({"heatmap": outputs["heatmap"][:, members], **maps}, targets).items():
             total[name] += value.item()
+        by_loops += twins.heatmap_focal(outputs["heatmap"][:, members].numpy(), targets.heatmap.numpy())
     assert {name: value.item() for name, value in together.items()} == pytest.approx(total, rel=1e-5)
+    assert together["heatmap"].item() == pytest.approx(by_loops, rel=1e-5)
