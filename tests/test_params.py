@@ -37,6 +37,12 @@ def test_committed_files_load() -> None:
         ("finetune.schedule.epochs", 0.0, "give epochs, steps or both, above 0"),
         ("finetune.schedule.steps", -1, "give epochs, steps or both, above 0"),
         ("arms.calico.modality", "C", "modality is L or LC"),
+        ("networks.heads.groups", [["car"], ["truck"]], "groups must hold each of car, truck"),
+        ("networks.heads.nms_radii", {"car": 2.0}, "nms_radii must name each of car, truck"),
+        ("networks.heads.nms_ious", {"tram": 0.2}, "nms_ious must name each of car, truck"),
+        ("networks.heads.min_score", 1.0, "min_score must lie in [0, 1)"),
+        ("networks.heads.transfusion.attention_heads", 5, "channels must be a multiple of attention_heads"),
+        ("networks.heads.transfusion.dropout", 1.0, "dropout must lie in [0, 1)"),
     ],
 )
 def test_impossible_values_are_refused(key: str, value: object, problem: str) -> None:

@@ -14,7 +14,7 @@ from pipeline.evaluation.detection import ScoredBoxes
 from pipeline.evaluation.map_segmentation import HALF, MapCounts, MapPictures, count_cells
 from pipeline.frames.batch import FrameBatch
 from pipeline.frames.dataset import FrameLoader
-from pipeline.networks.heads.centerpoint import CenterPointHead
+from pipeline.networks.heads.map import MapHead
 from pipeline.networks.model import BevModel
 from pipeline.params import Frames, Networks
 
@@ -58,7 +58,7 @@ def predict_boxes(
     predictions: dict[str, dict[str, ScoredBoxes]] = {cell: {} for cell in models}
     for cell, frames, outputs in _run(models, loader, positions, batch, device):
         head = models[cell].head
-        if not isinstance(head, CenterPointHead):
+        if isinstance(head, MapHead):
             raise ValueError(f"{cell} is no detection model")
         for token, found in zip(frames.tokens, head.decode(outputs), strict=True):
             predictions[cell][token] = ScoredBoxes(

@@ -11,12 +11,7 @@ from pipeline.errors import UserError
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.tables import DOWNLOAD, Row, by_token, find_rows, numbers, read_columns, read_table
 from pipeline.params import Dataset
-
-# The order of the devkit's DETECTION_NAMES.
-DETECTION_CLASSES = (
-    "car", "truck", "bus", "trailer", "construction_vehicle",
-    "pedestrian", "motorcycle", "bicycle", "traffic_cone", "barrier",
-)  # fmt: skip
+from pipeline.params.classes import DETECTION_CLASSES
 
 # The devkit's category_to_detection_name; written out because importing the devkit takes seconds (a test compares).
 DETECTION_CLASS_OF = {

@@ -11,7 +11,6 @@ from pyarrow import feather
 from pipeline.errors import UserError
 from pipeline.frames.annotation_labels import (
     DETECTION_CLASS_OF,
-    DETECTION_CLASSES,
     Annotations,
     no_annotations,
     read_annotations,
@@ -21,6 +20,7 @@ from pipeline.frames.splits import fraction_scenes
 from pipeline.geometry.boxes import BOX_FIELDS
 from pipeline.geometry.transforms import inverse, matrix_from_pose
 from pipeline.params import Dataset, Prepare
+from pipeline.params.classes import DETECTION_CLASSES
 
 __all__ = ["DETECTION_CLASSES", "DETECTION_CLASS_OF", "Labels", "build_labels"]
 

@@ -1,5 +1,7 @@
 """The few building blocks every convolutional part shares."""
 
+import math
+
 import torch
 from torch import nn
 
@@ -35,3 +37,9 @@ def to_channels_last(module: nn.Module) -> None:
     for parameter in module.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+def start_at_prior(layer: nn.Conv2d | nn.Linear, prior: float) -> None:
+    """Sets the bias of an output layer so that its scores start at `prior` (focal loss, arXiv 1708.02002, 3.3)."""
+    assert layer.bias is not None
+    nn.init.constant_(layer.bias, math.log(prior / (1 - prior)))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from pipeline.networks.fusion import ConvFuser
 from pipeline.networks.heads.centerpoint import CenterPointHead
 from pipeline.networks.heads.map import MapHead
+from pipeline.networks.heads.transfusion import TransFusionHead
 from pipeline.networks.lidar import LidarBranch
 from pipeline.networks.transfer import TransferReport, load_start
 from pipeline.params import Frames, Networks
@@ -50,7 +51,7 @@ class BevModel(nn.Module):
         lidar: the LiDAR branch.
         camera: the camera branch, None for L.
         fuser: the fuser.
-        head: `CenterPointHead` or `MapHead`.
+        head: `CenterPointHead` or `TransFusionHead` (`networks.heads.detection`), or `MapHead`.
 
     Raises:
         ValueError: an unknown modality or task, or sizes that do not fit together.
@@ -73,17 +74,16 @@ class BevModel(nn.Module):
             channels.append(self.camera.out_channels)
         self.least_matched = networks.camera.least_matched
         self.fuser = ConvFuser(channels, networks.heads.fused_channels)
-        self.head: CenterPointHead | MapHead
-        if task == "detection":
-            self.head = CenterPointHead(self.fuser.out_channels, networks.heads, grid)
-        else:
-            self.head = MapHead(self.fuser.out_channels, networks.heads, grid)
+        self.head: CenterPointHead | TransFusionHead | MapHead
+        detection = TransFusionHead if networks.heads.detection == "transfusion" else CenterPointHead
+        chosen = detection if task == "detection" else MapHead
+        self.head = chosen(self.fuser.out_channels, networks.heads, grid)
 
     def forward(self, batch: SensorBatch) -> dict[str, Tensor] | Tensor:
         """Sensor tensors of B frames to the head's output.
 
         Returns:
-            The maps of `CenterPointHead` by name, or the logits of `MapHead`.
+            What the detection head says, by name, or the logits of `MapHead`.
 
         Raises:
             ValueError: a model of modality LC was given no images.

@@ -1,24 +1,26 @@
-"""BEV map segmentation loss."""
+"""BEV map segmentation loss, and the focal loss that it shares with TransFusion."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 
-def sigmoid_focal_loss(logits: Tensor, masks: Tensor, gamma: float = 2.0) -> Tensor:
-    """Focal loss without class weighting, per element (Lin et al., arXiv 1708.02002; BEVFusion uses alpha = none).
+def sigmoid_focal_loss(logits: Tensor, masks: Tensor, gamma: float = 2.0, alpha: float | None = None) -> Tensor:
+    """Focal loss, per element (Lin et al., arXiv 1708.02002).
 
     Args:
         logits: float, any shape.
         masks: 0 or 1, same shape.
         gamma: focusing exponent.
+        alpha: weight of the ones, 1 - alpha that of the zeros; by default both 1 (BEVFusion's map head).
 
     Returns:
         float32, same shape.
     """
     cross_entropy = functional.binary_cross_entropy_with_logits(logits.float(), masks.float(), reduction="none")
     # exp(-cross entropy) is the probability given to the true label; its complement never loses digits as 1 - exp.
-    return (-torch.expm1(-cross_entropy)) ** gamma * cross_entropy
+    loss = (-torch.expm1(-cross_entropy)) ** gamma * cross_entropy
+    return loss if alpha is None else loss * torch.where(masks > 0, alpha, 1 - alpha)
 
 
 def map_loss(logits: Tensor, masks: Tensor) -> dict[str, Tensor]:

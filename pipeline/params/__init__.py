@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.params.data import Augmentation, Dataset, Frames, Prepare, Simulate
-from pipeline.params.networks import CameraNetwork, Grid, Heads, LidarNetwork, Networks
+from pipeline.params.networks import CameraNetwork, Grid, Heads, LidarNetwork, Networks, TransFusion
 from pipeline.params.regions import Regions
 from pipeline.params.results import Evaluate, RegionQuality, Report
 from pipeline.params.runtime import Runtime, load_runtime
@@ -17,7 +17,7 @@ from pipeline.strict_yaml import read_model
 __all__ = [
     "Arm", "Augmentation", "CameraNetwork", "Dataset", "DistillCamera", "Evaluate", "Finetune", "Frames", "Grid",
     "Heads", "LidarNetwork", "Networks", "Params", "Prepare", "PretrainLidar", "RegionQuality", "Regions", "Report",
-    "Runtime", "Schedule", "Simulate", "load_params", "load_runtime", "parse_trial",
+    "Runtime", "Schedule", "Simulate", "TransFusion", "load_params", "load_runtime", "parse_trial",
 ]  # fmt: skip
 
 

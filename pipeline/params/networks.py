@@ -1,9 +1,11 @@
 """Params of every network."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pipeline.geometry.grid import BevGrid
 from pipeline.params.checks import positive, require
+from pipeline.params.classes import DETECTION_CLASSES
 
 
 @dataclass(frozen=True)
@@ -64,17 +66,56 @@ class CameraNetwork:
 
 
 @dataclass(frozen=True)
+class TransFusion:
+    """Sizes of the TransFusion head."""
+
+    channels: int
+    proposals: int
+    attention_heads: int
+    feedforward: int
+    dropout: float
+
+    def __post_init__(self) -> None:
+        positive(self, "channels", "proposals", "attention_heads", "feedforward")
+        require(self.channels % self.attention_heads == 0, "channels must be a multiple of attention_heads")
+        require(0 <= self.dropout < 1, f"dropout must lie in [0, 1), not {self.dropout}")
+
+
+@dataclass(frozen=True)
 class Heads:
     """Fusion and task heads."""
 
     fused_channels: int
-    detection_channels: int
+    detection_channels: int  # CenterPoint's
     map_channels: int
     map_reach: float  # metres
     map_cell: float
+    detection: Literal["centerpoint", "transfusion"]
+    groups: list[list[str]]  # classes that share CenterPoint's regressions
+    branches: Literal["joint", "separate"]  # one hidden convolution for a group's regressions, or one for each
+    transfusion: TransFusion
     max_boxes: int
     min_score: float
-    nms_radius_scale: float  # circle NMS radius as a multiple of the class's own
+    nms: Literal["none", "circle", "rotated"]
+    nms_within: Literal["class", "group"]  # which boxes suppress each other
+    nms_radii: dict[str, float]  # circle: metres between centres, per class
+    nms_ious: dict[str, float]  # rotated: BEV IoU, per class
+
+    def __post_init__(self) -> None:
+        positive(self, "fused_channels", "detection_channels", "map_channels", "max_boxes")
+        require(0 <= self.min_score < 1, f"min_score must lie in [0, 1), not {self.min_score}")
+        every = f"each of {', '.join(DETECTION_CLASSES)} once"
+        names = [name for group in self.groups for name in group]
+        require(all(self.groups) and sorted(names) == sorted(DETECTION_CLASSES), f"groups must hold {every}")
+        require(sorted(self.nms_radii) == sorted(DETECTION_CLASSES), f"nms_radii must name {every}")
+        require(sorted(self.nms_ious) == sorted(DETECTION_CLASSES), f"nms_ious must name {every}")
+        require(all(radius >= 0 for radius in self.nms_radii.values()), "nms_radii must not be negative")
+        require(all(0 <= iou <= 1 for iou in self.nms_ious.values()), "nms_ious must lie in [0, 1]")
+
+    @property
+    def group_of(self) -> list[int]:
+        """The group of each class, in the order of `DETECTION_CLASSES`."""
+        return [next(g for g, group in enumerate(self.groups) if name in group) for name in DETECTION_CLASSES]
 
     @property
     def map_grid(self) -> BevGrid:

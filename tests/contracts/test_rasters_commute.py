@@ -70,8 +70,10 @@ def test_heat_map_targets(turns: int, flip_x: bool, flip_y: bool) -> None:
     boxes[:, 6], boxes[:, 7:] = rng.uniform(-3, 3, 30), rng.uniform(-9, 9, (30, 2))
     classes = torch.from_numpy(rng.integers(0, 10, 30))
     matrix = bev_from_lidar(turns, flip_x, flip_y)
+    one = torch.zeros(10, dtype=torch.int64)  # all classes in one group
     plain, moved = (
-        detection_targets([torch.from_numpy(of)], [classes], GRID, 10) for of in (boxes, transform_boxes(matrix, boxes))
+        detection_targets([torch.from_numpy(of)], [classes], GRID, one)
+        for of in (boxes, transform_boxes(matrix, boxes))
     )
     assert np.array_equal(moved.heatmap.numpy(), permuted(plain.heatmap.numpy(), turns, flip_x, flip_y))
     number = np.zeros((GRID.size, GRID.size), np.int64)

@@ -203,6 +203,29 @@ def test_names_and_attributes_are_the_devkits() -> None:
     assert attribute_of("car", 0.21) == "vehicle.moving" and attribute_of("car", 0.2) == "vehicle.parked"
 
 
+def test_boxes_of_every_class_load_as_the_devkits_boxes(by_hand: ByHand) -> None:
+    """Standing and moving boxes of all classes pass the devkit's own checks, with attributes that their class has."""
+    from nuscenes.eval.common.data_classes import EvalBoxes
+    from nuscenes.eval.detection.data_classes import DetectionBox
+    from nuscenes.eval.detection.utils import detection_name_to_rel_attributes
+
+    boxes = np.tile(np.array([5, -7, 0.5, 4, 2, 1.5, 0.3, 0, 0], np.float32), (20, 1))
+    boxes[10:, 7] = 3.0
+    found = ScoredBoxes(boxes, np.tile(np.arange(10), 2), np.linspace(1, 0, 20, dtype=np.float32))
+    results = build_submission(by_hand.poses, {"sample0": found}, camera=False)["results"]
+    loaded = EvalBoxes.deserialize(results, DetectionBox)["sample0"]
+    assert [box.detection_name for box in loaded] == [*DETECTION_CLASSES, *DETECTION_CLASSES]
+    assert all(box.attribute_name in (detection_name_to_rel_attributes(box.detection_name) or [""]) for box in loaded)
+    standing, moving = [box.attribute_name for box in loaded[:10]], [box.attribute_name for box in loaded[10:]]
+    # The rule of mmdetection3d's nuScenes export, in the order of the classes.
+    assert standing == [
+        "vehicle.parked", "vehicle.parked", "vehicle.stopped", "vehicle.parked", "vehicle.parked",
+        "pedestrian.standing", "cycle.without_rider", "cycle.without_rider", "", "",
+    ]  # fmt: skip
+    assert moving == [*["vehicle.moving"] * 5, "pedestrian.moving", *["cycle.with_rider"] * 2, "", ""]
+    assert np.allclose([np.hypot(*box.velocity) for box in loaded], [0] * 10 + [3] * 10, atol=1e-2)
+
+
 def boxes_at(*rows: tuple[float, float], scores: list[float]) -> ScoredBoxes:
     boxes: NDArray[np.float32] = np.ones((len(rows), 9), np.float32)
     boxes[:, :2] = np.array(rows, np.float32).reshape(-1, 2)

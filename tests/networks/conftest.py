@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.params import CameraNetwork, Frames, Grid, Heads, LidarNetwork, Networks
+from pipeline.params import CameraNetwork, Frames, Grid, LidarNetwork, Networks
+from tests.small_heads import small_heads
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def networks() -> Networks:
             depth_max=20.0,
             depth_step=1.0,
         ),
-        heads=Heads(16, 16, 16, map_reach=12.0, map_cell=0.5, max_boxes=50, min_score=0.1, nms_radius_scale=1.0),
+        heads=small_heads(),
         embedding=16,
     )
 

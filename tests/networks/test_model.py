@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pipeline.geometry.grid import BevGrid
 from pipeline.networks.camera import CameraBranch
+from pipeline.networks.heads.centerpoint import REGRESSION
 from pipeline.networks.lidar import LidarBranch
 from pipeline.networks.model import BevModel
 from pipeline.networks.second import SecondFpn
@@ -56,14 +57,15 @@ def test_shapes_determinism_and_round_trip(
     twin.load_state_dict(model.state_dict())
     with torch.no_grad():
         first, again, copied = (model(inputs), model(inputs), twin(inputs))
+    said = tensors(first)
     if task == "detection":
-        assert {name: out.shape[1] for name, out in first.items()} == {
-            "heatmap": 10, "offset": 2, "height": 1, "size": 3, "rotation": 2, "velocity": 2
-        }  # fmt: skip
-        assert first["heatmap"].shape[2:] == (32, 32)
+        assert first.pop("heatmap").shape == (2, 10, 32, 32)
+        assert {name: tuple(out.shape) for name, out in first.items()} == {
+            name: (2, 1, channels, 32, 32) for name, channels in REGRESSION.items()
+        }
     else:
         assert first.shape == (2, 6, 48, 48)
-    for one, two, three in zip(tensors(first), tensors(again), tensors(copied), strict=True):
+    for one, two, three in zip(said, tensors(again), tensors(copied), strict=True):
         assert torch.equal(one, two)
         assert torch.equal(one, three)
     prefixes = {name.split(".")[0] for name in model.state_dict()}

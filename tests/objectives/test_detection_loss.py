@@ -1,4 +1,4 @@
-"""Detection loss against element-wise twins and closed forms."""
+"""CenterPoint's loss against element-wise twins and closed forms."""
 
 import math
 
@@ -9,15 +9,19 @@ from torch import Tensor
 from pipeline.geometry.grid import BevGrid
 from pipeline.networks.heads.targets import detection_targets
 from pipeline.objectives.detection import detection_loss, heatmap_focal_loss
-from tests.reference import networks as twins
+from tests.reference import heads as twins
 
 GRID = BevGrid(4.0, 1.0)
+ONE = torch.zeros(10, dtype=torch.int64)
 CHANNELS = {"offset": 2, "height": 1, "size": 3, "rotation": 2, "velocity": 2}
 
 
-def random_outputs(seed: int) -> dict[str, Tensor]:
+def random_outputs(seed: int, groups: int = 1) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return {name: torch.randn(1, c, 8, 8, generator=generator) for name, c in {"heatmap": 10, **CHANNELS}.items()}
+    heat = torch.randn(1, 10, 8, 8, generator=generator)
+    return {
+        "heatmap": heat, **{name: torch.randn(1, groups, c, 8, 8, generator=generator) for name, c in CHANNELS.items()}
+    }  # fmt: skip
 
 
 def test_focal_equals_the_loop_and_survives_extreme_logits() -> None:
@@ -47,7 +51,7 @@ def test_l1_terms_by_hand() -> None:
     boxes = torch.tensor(
         [[0.3, -1.2, 0.5, 4.0, 2.0, 1.5, 0.4, 1.0, -2.0], [2.6, 3.1, -0.5, 0.6, 0.7, 1.7, -2.0, 5.0, math.nan]]
     )
-    terms = detection_loss(outputs, detection_targets([boxes], [torch.tensor([0, 5])], GRID, 10))
+    terms = detection_loss(outputs, detection_targets([boxes], [torch.tensor([0, 5])], GRID, ONE))
     total = dict.fromkeys(CHANNELS, 0.0)
     for box in boxes.tolist():
         column, row = math.floor(box[0] + 4), math.floor(box[1] + 4)
@@ -61,7 +65,7 @@ def test_l1_terms_by_hand() -> None:
         for name, values in wanted.items():
             for channel, value in enumerate(values):
                 if not math.isnan(value):
-                    total[name] += abs(outputs[name][0, channel, row, column].item() - value)
+                    total[name] += abs(outputs[name][0, 0, channel, row, column].item() - value)
     for name, value in total.items():
         weight = 0.05 if name == "velocity" else 0.25
         assert terms[name].item() == pytest.approx(weight * value / 2, rel=1e-4)
@@ -71,7 +75,7 @@ def test_l1_terms_by_hand() -> None:
 def test_unknown_velocity_gives_no_gradient_and_no_nan() -> None:
     outputs = {name: value.requires_grad_() for name, value in random_outputs(2).items()}
     box = torch.tensor([[0.3, 0.2, 0, 1, 1, 1, 0, math.nan, math.nan]])
-    torch.autograd.backward(detection_loss(outputs, detection_targets([box], [torch.tensor([1])], GRID, 10))["loss"])
+    torch.autograd.backward(detection_loss(outputs, detection_targets([box], [torch.tensor([1])], GRID, ONE))["loss"])
     assert outputs["velocity"].grad is not None
     assert outputs["velocity"].grad.abs().sum() == 0
     assert outputs["offset"].grad is not None
@@ -79,8 +83,30 @@ def test_unknown_velocity_gives_no_gradient_and_no_nan() -> None:
 
 
 def test_no_box() -> None:
-    targets = detection_targets([torch.zeros(0, 9)], [torch.zeros(0, dtype=torch.int64)], GRID, 10)
+    targets = detection_targets([torch.zeros(0, 9)], [torch.zeros(0, dtype=torch.int64)], GRID, ONE)
     terms = detection_loss({n: v.requires_grad_() for n, v in random_outputs(3).items()}, targets)
     assert terms["loss"].item() == pytest.approx(terms["heatmap"].item())
     assert terms["size"].item() == 0
     torch.autograd.backward(terms["loss"])
+
+
+def test_groups_are_losses_of_their_own() -> None:
+    """The loss of two groups is the sum of the losses of two heads, each with its classes and its boxes."""
+    group_of = torch.tensor([0, 1, 1, 0, 0, 1, 1, 1, 0, 0])
+    outputs = random_outputs(4, groups=2)
+    boxes = torch.rand(5, 9, generator=torch.Generator().manual_seed(0)) * 3 + 0.1
+    classes = torch.tensor([0, 1, 5, 7, 2])  # one box of the first group, four of the second
+    together = detection_loss(outputs, detection_targets([boxes], [classes], GRID, group_of))
+    total = dict.fromkeys(together, 0.0)
+    by_loops = 0.0
+    for group in (0, 1):
+        members = torch.nonzero(group_of == group)[:, 0]
+        own = group_of[classes] == group
+        maps = {name: outputs[name][:, group : group + 1] for name in CHANNELS}
+        labels = torch.tensor([members.tolist().index(k) for k in classes[own].tolist()])
+        targets = detection_targets([boxes[own]], [labels], GRID, torch.zeros(len(members), dtype=torch.int64))
+        for name, value in detection_loss({"heatmap": outputs["heatmap"][:, members], **maps}, targets).items():
+            total[name] += value.item()
+        by_loops += twins.heatmap_focal(outputs["heatmap"][:, members].numpy(), targets.heatmap.numpy())
+    assert {name: value.item() for name, value in together.items()} == pytest.approx(total, rel=1e-5)
+    assert together["heatmap"].item() == pytest.approx(by_loops, rel=1e-5)

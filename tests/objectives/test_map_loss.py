@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.objectives.map_segmentation import map_loss, sigmoid_focal_loss
-from tests.reference import networks as twins
+from tests.reference import heads as twins
 
 
 def test_focal_equals_the_loop() -> None:
@@ -21,6 +21,14 @@ def test_focal_equals_the_loop() -> None:
     terms = map_loss(logits, masks)
     torch.testing.assert_close(terms["per_class"], ours.mean((0, 2, 3)))
     assert terms["loss"].item() == pytest.approx(terms["per_class"].sum().item())
+
+
+def test_alpha_weighs_ones_against_zeros() -> None:
+    logits = torch.tensor([0.3, -1.2, 2.0, 0.1])
+    masks = torch.tensor([1.0, 1.0, 0.0, 0.0])
+    ours = sigmoid_focal_loss(logits, masks, gamma=2.0, alpha=0.25)
+    wanted = [twins.sigmoid_focal(x, m, 2.0, 0.25) for x, m in zip(logits.tolist(), masks.tolist(), strict=True)]
+    torch.testing.assert_close(ours, torch.tensor(wanted), rtol=1e-5, atol=1e-8)
 
 
 def test_gamma_zero_is_cross_entropy() -> None:

@@ -106,32 +106,3 @@ def gaussian_heatmap(maps: int, size: int, centres: Array, radii: Array, planes:
                 value = math.exp(-((x - column) ** 2 + (y - row) ** 2) / (2 * sigma**2))
                 heat[plane, y, x] = max(heat[plane, y, x], value)
     return heat
-
-
-def circle_nms(centres: Array, classes: Array, radii: Array) -> list[int]:
-    """A box stays if no kept better box of its class is within the radius."""
-    kept: list[int] = []
-    for i in range(len(centres)):
-        if all(classes[i] != classes[j] or math.dist(centres[i], centres[j]) > radii[classes[i]] for j in kept):
-            kept.append(i)
-    return kept
-
-
-def heatmap_focal(logits: Array, heatmap: Array) -> float:
-    """CornerNet's equation 1 with plain logarithms."""
-    total, centres = 0.0, 0
-    for logit, wanted in zip(logits.ravel(), heatmap.ravel(), strict=True):
-        score = 1 / (1 + math.exp(-logit))
-        if wanted == 1:
-            total -= (1 - score) ** 2 * math.log(score)
-            centres += 1
-        else:
-            total -= (1 - wanted) ** 4 * score**2 * math.log(1 - score)
-    return total / max(centres, 1)
-
-
-def sigmoid_focal(logit: float, mask: float, gamma: float = 2.0) -> float:
-    """One element."""
-    score = 1 / (1 + math.exp(-logit))
-    true = score if mask == 1 else 1 - score
-    return -math.pow(1 - true, gamma) * math.log(true)

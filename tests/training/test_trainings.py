@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from nuscenes.eval.common.data_classes import EvalBoxes
+from nuscenes.eval.detection.data_classes import DetectionBox
 from torch import Tensor, nn
 
+from pipeline.evaluation.detection import build_submission
+from pipeline.evaluation.predict import predict_boxes
 from pipeline.frames.dataset import FrameLoader
 from pipeline.frames.index import FrameIndex, build_index
 from pipeline.frames.labels import Labels, build_labels
@@ -20,7 +24,6 @@ from pipeline.params import (
     Dataset,
     Frames,
     Grid,
-    Heads,
     LidarNetwork,
     Networks,
     Params,
@@ -37,6 +40,7 @@ from pipeline.training.finetune import finetune
 from pipeline.training.history import History
 from pipeline.training.loop import Run
 from pipeline.training.pretrain_lidar import LidarEmbedding, pretrain_lidar
+from tests.small_heads import SIX_GROUPS, small_heads
 
 STEPS = 6
 SCHEDULE = Schedule(epochs=None, steps=STEPS, batch=2, lr=0.003, weight_decay=0.01, clip=35.0, warmup=0.4)
@@ -49,7 +53,7 @@ NETWORKS = Networks(
         backbone_options={"embed_dim": 8, "depths": [1, 1, 1], "num_heads": [1, 2, 2], "window_size": [4, 4]},
         out_indices=[1, 2], neck_channels=8, context_channels=6, depth_min=1.0, depth_max=30.0, depth_step=2.0,
     ),
-    heads=Heads(16, 16, 16, map_reach=24.0, map_cell=1.0, max_boxes=50, min_score=0.1, nms_radius_scale=1.0),
+    heads=small_heads(map_reach=24.0, map_cell=1.0),
     embedding=16,
 )  # fmt: skip
 Weights = dict[str, Tensor]
@@ -119,15 +123,21 @@ def test_depth_supervision_is_a_term_of_the_distillation(
 
 
 def train_task(
-    small: Small, start: Weights, modality: str, task: str, scratch: Path, schedule: Schedule = SCHEDULE
+    small: Small,
+    start: Weights,
+    modality: str,
+    task: str,
+    scratch: Path,
+    schedule: Schedule = SCHEDULE,
+    networks: Networks = NETWORKS,
 ) -> tuple[Weights, History, dict[str, int | list[str]]]:
     loader = small.loader(
         labels=small.labels if task == "detection" else None,
-        map_grid=NETWORKS.heads.map_grid if task == "map" else None,
+        map_grid=networks.heads.map_grid if task == "map" else None,
         images=modality == "LC",
         augmentation=small.params.finetune.augmentation,
     )
-    return finetune(loader, small.run(scratch, schedule), start, NETWORKS, FRAMES, modality, task, small.runtime)
+    return finetune(loader, small.run(scratch, schedule), start, networks, FRAMES, modality, task, small.runtime)
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +239,34 @@ def test_finetuning_takes_the_start_weights(
     assert all(math.isfinite(value) for row in history.rows for value in row.values())
     # All parameters train: none of the branches stays where it started.
     assert all(not torch.equal(parameter, own[name]) for name, parameter in model.named_parameters() if name in own)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"detection": "transfusion", "nms": "none"},
+        {"groups": SIX_GROUPS, "branches": "separate", "nms": "rotated", "nms_within": "group"},
+    ],
+)
+def test_other_detection_heads_train_and_predict(
+    small: Small, start: Weights, choice: dict[str, Any], tmp_path: Path
+) -> None:
+    """The same calls of fine-tuning and evaluation, up to the devkit's file."""
+    networks = replace(NETWORKS, heads=small_heads(min_score=0.0, **choice))
+    own = {name: tensor for name, tensor in start.items() if name.startswith("lidar.")}
+    weights, history, _ = train_task(small, own, "L", "detection", tmp_path, networks=networks)
+    assert all(math.isfinite(value) for row in history.rows for value in row.values())
+    model = BevModel(networks, FRAMES, "L", "detection")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.load_state_dict(weights)
+    assert all(not torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
+    positions = [0, 1, 2]
+    loader = FrameLoader(small.index, FRAMES, NETWORKS.grid)
+    predictions = predict_boxes({"cell": model.eval()}, loader, positions, 2, torch.device("cpu"))["cell"]
+    assert [len(found.scores) > 0 for found in predictions.values()] == [True] * 3
+    submission = build_submission([small.index[i] for i in positions], predictions, camera=False)
+    read = EvalBoxes.deserialize(submission["results"], DetectionBox)
+    assert len(read.all) == sum(len(found.scores) for found in predictions.values())
 
 
 def test_start_weights_are_where_the_training_begins(small: Small, start: Weights, tmp_path: Path) -> None:

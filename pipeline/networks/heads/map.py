@@ -1,12 +1,10 @@
 """BEV map segmentation head."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from pipeline.geometry.grid import BevGrid
-from pipeline.networks.layers import conv_block, to_channels_last
+from pipeline.networks.layers import conv_block, start_at_prior, to_channels_last
 from pipeline.params import Heads
 
 MAP_CLASSES = 6  # drivable_area, ped_crossing, walkway, stop_line, carpark_area, divider
@@ -54,8 +52,7 @@ class MapHead(nn.Module):
         )
         last = self.layers[-1]
         assert isinstance(last, nn.Conv2d)
-        assert last.bias is not None
-        nn.init.constant_(last.bias, math.log(PRIOR / (1 - PRIOR)))
+        start_at_prior(last, PRIOR)
         to_channels_last(self)
 
     def forward(self, bev: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the detection head should say: Gaussian heat maps and regression values at box centres."""
+"""What the detection heads should say: Gaussian heat maps and regression values at box centres."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,18 +7,56 @@ import torch
 from torch import Tensor
 
 from pipeline.geometry.grid import BevGrid
+from pipeline.networks.heads.encoding import CODE, encode_boxes
 
 MIN_OVERLAP = 0.1  # CenterPoint's nuScenes configuration
 MIN_RADIUS = 2  # cells
 
 
 @dataclass(frozen=True)
+class LabelledBoxes:
+    """The M boxes of B frames that a head can be asked for.
+
+    Attributes:
+        frames: B.
+        frame: int64 [M], the frame of each.
+        boxes: float32 [M, 9] in `BOX_FIELDS` order, BEV frame.
+        classes: int64 [M].
+    """
+
+    frames: int
+    frame: Tensor
+    boxes: Tensor
+    classes: Tensor
+
+    @classmethod
+    def on_grid(cls, boxes: Sequence[Tensor], classes: Sequence[Tensor], grid: BevGrid) -> "LabelledBoxes":
+        """Boxes [K, 9] and classes [K] per frame, without those centred off the grid or of no extent."""
+        counts = torch.tensor([len(frame) for frame in boxes], device=boxes[0].device)
+        frame = torch.repeat_interleave(torch.arange(len(boxes), device=counts.device), counts)
+        stacked = torch.cat(list(boxes)).float()
+        place = (stacked[:, :2] + grid.reach) / grid.cell
+        inside = ((place >= 0) & (place < grid.size)).all(1) & (stacked[:, 3:6] > 0).all(1)
+        return cls(len(boxes), frame[inside], stacked[inside], torch.cat(list(classes))[inside])
+
+    def heatmap(self, grid: BevGrid, classes: int) -> Tensor:
+        """A Gaussian per box on the plane of its frame and class, float32 [B, classes, S, S]."""
+        centre = ((self.boxes[:, :2] + grid.reach) / grid.cell).long().clamp(max=grid.size - 1)
+        radii = gaussian_radius(self.boxes[:, 3] / grid.cell, self.boxes[:, 4] / grid.cell)
+        planes = self.frame * classes + self.classes
+        heat = gaussian_heatmap(self.frames * classes, grid.size, centre, radii, planes)
+        return heat.view(self.frames, classes, grid.size, grid.size)
+
+
+@dataclass(frozen=True)
 class DetectionTargets:
-    """Targets of B frames with M boxes on the grid in all.
+    """Targets of B frames with M boxes on the grid in all, for classes in G groups.
 
     Attributes:
         heatmap: float32 [B, classes, S, S], exactly 1 at every centre cell.
-        cells: int64 [M], (frame * S + row) * S + column of each box's centre.
+        group_of: int64 [classes], the group of each class.
+        groups: int64 [M], the group of each box.
+        cells: int64 [M], ((frame * G + group) * S + row) * S + column of each box's centre.
         offset: float32 [M, 2], centre minus cell centre on x and y, cells, in [-0.5, 0.5).
         height: float32 [M, 1], z of the centre, metres.
         size: float32 [M, 3], log of length, width, height in metres.
@@ -27,6 +65,8 @@ class DetectionTargets:
     """
 
     heatmap: Tensor
+    group_of: Tensor
+    groups: Tensor
     cells: Tensor
     offset: Tensor
     height: Tensor
@@ -82,35 +122,58 @@ def gaussian_heatmap(maps: int, size: int, centres: Tensor, radii: Tensor, plane
 
 
 def detection_targets(
-    boxes: Sequence[Tensor], classes: Sequence[Tensor], grid: BevGrid, class_count: int
+    boxes: Sequence[Tensor], classes: Sequence[Tensor], grid: BevGrid, group_of: Tensor
 ) -> DetectionTargets:
     """Encodes labelled boxes (Yin et al., CenterPoint, arXiv 2006.11275, section 4.1).
 
     Args:
-        boxes: per frame float32 [K, 9] in `BOX_FIELDS` order, BEV frame; centres off the grid are left out.
+        boxes: per frame float32 [K, 9] in `BOX_FIELDS` order, BEV frame.
         classes: per frame int64 [K].
         grid: the head's grid.
-        class_count: number of heat maps a frame.
+        group_of: int64 [classes], the group of each class, on the device of `boxes`.
 
     Returns:
-        Targets on the device of `boxes`.
+        Targets on the device of `boxes`; see `LabelledBoxes.on_grid` for what is left out.
     """
-    counts = torch.tensor([len(frame) for frame in boxes], device=boxes[0].device)
-    frame = torch.repeat_interleave(torch.arange(len(boxes), device=counts.device), counts)
-    stacked, labels = torch.cat(list(boxes)).float(), torch.cat(list(classes))
-    place = (stacked[:, :2] + grid.reach) / grid.cell
-    inside = ((place >= 0) & (place < grid.size)).all(1) & (stacked[:, 3:6] > 0).all(1)
-    frame, stacked, labels, place = frame[inside], stacked[inside], labels[inside], place[inside]
-    centre = place.floor().long().clamp(max=grid.size - 1)
-    radii = gaussian_radius(stacked[:, 3] / grid.cell, stacked[:, 4] / grid.cell)
-    heat = gaussian_heatmap(len(boxes) * class_count, grid.size, centre, radii, frame * class_count + labels)
-    yaw = stacked[:, 6:7]
+    labelled = LabelledBoxes.on_grid(boxes, classes, grid)
+    codes, groups = encode_boxes(labelled.boxes, grid), group_of[labelled.classes]
+    centre = codes[:, :2].floor().long().clamp(max=grid.size - 1)
+    plane = labelled.frame * (int(group_of.max()) + 1) + groups
+    _, height, size, rotation, velocity = codes.split(list(CODE.values()), 1)
     return DetectionTargets(
-        heatmap=heat.view(len(boxes), class_count, grid.size, grid.size),
-        cells=(frame * grid.size + centre[:, 1]) * grid.size + centre[:, 0],
-        offset=place - centre - 0.5,
-        height=stacked[:, 2:3],
-        size=stacked[:, 3:6].log(),
-        rotation=torch.cat([yaw.sin(), yaw.cos()], 1),
-        velocity=stacked[:, 7:9],
+        heatmap=labelled.heatmap(grid, len(group_of)),
+        group_of=group_of,
+        groups=groups,
+        cells=(plane * grid.size + centre[:, 1]) * grid.size + centre[:, 0],
+        offset=codes[:, :2] - centre - 0.5,
+        height=height,
+        size=size,
+        rotation=rotation,
+        velocity=velocity,
     )
+
+
+@dataclass(frozen=True)
+class ProposalTargets:
+    """What the TransFusion head is compared with.
+
+    Attributes:
+        heatmap: float32 [B, classes, S, S], exactly 1 at every centre cell.
+        labelled: the M boxes that are to be found.
+        codes: float32 [M, 10], the same as `encode_boxes` writes them; velocity NaN where unknown.
+        grid: the head's grid.
+    """
+
+    heatmap: Tensor
+    labelled: LabelledBoxes
+    codes: Tensor
+    grid: BevGrid
+
+
+def proposal_targets(
+    boxes: Sequence[Tensor], classes: Sequence[Tensor], grid: BevGrid, class_count: int
+) -> ProposalTargets:
+    """Heat maps as CenterPoint's, and the boxes; arguments as in `detection_targets`."""
+    labelled = LabelledBoxes.on_grid(boxes, classes, grid)
+    heatmap = labelled.heatmap(grid, class_count)
+    return ProposalTargets(heatmap, labelled, encode_boxes(labelled.boxes, grid), grid)
