@@ -132,7 +132,8 @@ class CappedPillarEncoder(nn.Module):
                 highest = torch.where(unused > 0, torch.maximum(highest, pads), highest)
                 shared = torch.relu(highest + common)
                 if layer is not self.layers[-1]:
-                    rows, pads = torch.relu(rows + slot_expand(common, sizes)), torch.relu(pads + common)
+                    rows = torch.relu_(rows + slot_expand(common, sizes))
+                    pads = torch.relu_(pads + common)
             return scatter_pillars(shared, cells, frames, self.grid)
 
     def _slots(self, points: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -166,7 +167,7 @@ class CappedPillarEncoder(nn.Module):
         middle = mean.new_full((len(cells), 1), (self.z_min + self.z_max) / 2)
         reference = slot_expand(torch.cat([mean, cell_centres(cells, self.grid), middle], 1), sizes)
         features = torch.cat([points, torch.cat([place, place], 1) - reference], 1)
-        return features * features.new_tensor(self._scale)
+        return features.mul_(features.new_tensor(self._scale))
 
 
 def _slot_sizes(members: Tensor) -> list[int]:
