@@ -88,7 +88,7 @@ class CappedPillarEncoder(nn.Module):
         z_min: float,
         z_max: float,
         max_points: int,
-        max_pillars: tuple[int, int] | None = None,
+        max_pillars: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         if not channels:
@@ -102,7 +102,7 @@ class CappedPillarEncoder(nn.Module):
             PaddedLayer(before, before if i else 0, outputs)
             for i, (before, outputs) in enumerate(itertools.pairwise([FEATURES, *halves, channels[-1]]))
         )
-        self.out_channels = channels[-1]
+        self.out_channels, self.stride = channels[-1], 1
 
     def forward(self, points: Tensor, offsets: Tensor) -> Tensor:
         """Encodes and scatters.

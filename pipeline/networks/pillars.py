@@ -93,7 +93,7 @@ class PillarEncoder(nn.Module):
             PointLayer(inputs, outputs if i == last else outputs // 2)
             for i, (inputs, outputs) in enumerate(itertools.pairwise([PILLAR_FEATURES, *channels]))
         )
-        self.out_channels = channels[-1]
+        self.out_channels, self.stride = channels[-1], 1
 
     def forward(self, points: Tensor, offsets: Tensor) -> Tensor:
         """Encodes and scatters.

@@ -44,9 +44,7 @@ def upstream(encoder: CappedPillarEncoder, channels: list[int]) -> PaddedPillarN
     return net.train(encoder.training)
 
 
-def run_upstream(
-    net: PaddedPillarNet, points: Tensor, offsets: list[int], max_points: int, max_pillars: int
-) -> Tensor:
+def run_upstream(net: PaddedPillarNet, points: Tensor, offsets: list[int], max_points: int, max_pillars: int) -> Tensor:
     parts = []
     for b in range(len(offsets) - 1):
         own = points[offsets[b] : offsets[b + 1]].numpy()
