@@ -17,9 +17,9 @@ FEATURES = POINT_FEATURES + 3 + 3  # + offset to the mean of the pillar's kept p
 class PaddedLayer(PointLayer):
     """A layer over pillars of equally many slots, the unused ones of a pillar kept as one row with a multiplicity.
 
-    Upstream's unused slots start as zeros, pass every layer, count in the batch statistics and may win the maximum. All of
-    a pillar's are equal at every depth. What a pillar's rows share (the maximum of the layer before) enters once a pillar:
-    the product with it is the same for all rows, so it may be added after the maximum.
+    Upstream's unused slots start as zeros, pass every layer, count in the batch statistics and may win the maximum;
+    those of one pillar stay equal at every depth. What the rows of a pillar share, the maximum of the layer before, is
+    multiplied once a pillar and may be added after the next maximum.
 
     Args:
         own: features in of each row.
@@ -68,9 +68,9 @@ class PaddedLayer(PointLayer):
 class CappedPillarEncoder(nn.Module):
     """Hard voxelisation, pillar feature network and scatter of mmdetection3d 1.x; memory in proportion to points.
 
-    A pillar keeps its first points in input order and a frame its first pillars in the order in which points reach them.
+    A pillar keeps its first points in input order, a frame its first pillars in the order in which points reach them.
     The network is upstream's PillarFeatureNet (`legacy=False`, mode max) but for the constant scale of its input
-    features, which the first layer's weights can undo. Upstream holds [pillars, max_points, C] arrays.
+    features, which the first layer's weights can undo. Upstream holds arrays [pillars, max_points, C].
 
     Args:
         channels: output features of each layer; the ones before the last must be even.

@@ -130,11 +130,11 @@ class PillarEncoder(nn.Module):
 
 
 def feature_scales(grid: BevGrid, z_min: float, z_max: float) -> tuple[list[float], list[float], list[float]]:
-    """Factors that bring every feature to the order of one: of the 5 point features, of the offset to the mean (x, y, z)
-    and to the centre (x, y).
+    """Factors that bring every feature to the order of one.
 
-    Raw metres would drown the offsets, a hundred times smaller, for hundreds of steps. Intensity and time lag are
-    fractions already; a lag spans some tenths of a second.
+    Those of the 5 point features, of the offset to the mean (x, y, z) and of the offset to the centre (x, y). Raw
+    metres would drown the offsets, a hundred times smaller, for hundreds of steps. Intensity and time lag are fractions
+    already; a lag spans some tenths of a second.
     """
     half = grid.cell / 2
     place, offset = [1 / grid.reach] * 2 + [2 / (z_max - z_min)], [1 / half] * 2

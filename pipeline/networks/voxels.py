@@ -15,8 +15,9 @@ from pipeline.networks.pillars import POINT_FEATURES, feature_scales
 
 
 class VoxelEncoder(nn.Module):
-    """Mean voxel features and the sparse encoder of SECOND (Yan et al., Sensors 2018), with CenterPoint's and BEVFusion's
-    layout: per width two residual blocks on the active voxels, between widths a step of stride 2, at last one along z.
+    """Mean voxel features and the sparse encoder of SECOND (Yan et al., Sensors 2018) in BEVFusion's layout.
+
+    For every width two residual blocks on the active voxels, between widths a step of stride 2, at last one along z.
 
     Runs in float32 whatever the autocast: spconv knows no bfloat16 on CPU, and metres need it.
 
@@ -71,19 +72,23 @@ class VoxelEncoder(nn.Module):
             offsets: int64 [B + 1]; frame b owns points[offsets[b]:offsets[b + 1]]; a frame may be empty.
 
         Returns:
-            float32 [B, out_channels, S, S] with S = grid.size / stride, rows = y, columns = x; channel c * depth + layer.
-            Zero where no point is near, and everywhere if there is none at all.
+            float32 [B, out_channels, S, S] with S = grid.size / stride, in channels-last memory, rows = y, columns = x;
+            channel c * depth + layer. Zero where no point is near.
         """
         frames, size = len(offsets) - 1, self.grid.size
         with torch.autocast(points.device.type, enabled=False):
             features, places = self._voxels(points.float(), offsets)
+            side = size // self.stride
             if len(features) == 0:  # spconv refuses it
-                side = size // self.stride
                 return features.new_zeros(frames, self.out_channels, side, side)
             self._choose_algorithm(points.device)
             shape = [self.layers + 1, size, size]
-            volume: Tensor = self.stages(spconv.SparseConvTensor(features, places, shape, frames)).dense()
-        return volume.flatten(1, 2)
+            sparse = self.stages(spconv.SparseConvTensor(features, places, shape, frames))
+        frame, layer, row, column = sparse.indices.long().unbind(1)
+        # Not by spconv's dense(): its indexing changes its meaning in coming releases of torch.
+        volume = features.new_zeros(frames, side, side, sparse.features.shape[1], self.depth)
+        volume[frame, row, column, :, layer] = sparse.features
+        return volume.flatten(3).permute(0, 3, 1, 2)
 
     def _voxels(self, points: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
         """Mean of the points of each voxel [V, 5], scaled; its frame, layer, row, column int32 [V, 4]."""

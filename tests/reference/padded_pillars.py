@@ -1,4 +1,4 @@
-"""mmdetection3d 1.4's hard voxelisation, PillarFeatureNet (legacy=False) and PointPillarsScatter, step by step, padded."""
+"""Hard voxelisation, PillarFeatureNet (legacy=False) and PointPillarsScatter as mmdetection3d 1.4 computes them."""
 
 from typing import Any
 
