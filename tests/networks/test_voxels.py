@@ -32,6 +32,7 @@ def build(seed: int = 0) -> VoxelEncoder:
     for module in encoder.modules():
         if isinstance(module, nn.BatchNorm1d):
             nn.init.uniform_(module.bias, -0.5, 0.5)
+            assert module.running_mean is not None
             nn.init.uniform_(module.running_mean, -0.5, 0.5)
     return encoder
 
@@ -90,8 +91,8 @@ def test_sparse_equals_dense_on_the_same_active_voxels(training: bool) -> None:
     for own, other in zip(encoder.parameters(), twin.parameters(), strict=True):
         assert own.grad is not None and other.grad is not None and own.grad.abs().sum() > 0
         torch.testing.assert_close(own.grad, other.grad, rtol=1e-3, atol=1e-4 * float(other.grad.abs().max()))
-    for own, other in zip(encoder.buffers(), twin.buffers(), strict=True):
-        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-5)
+    for value, wanted in zip(encoder.buffers(), twin.buffers(), strict=True):
+        torch.testing.assert_close(value, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_points_off_the_grid_and_broken_ones_are_ignored() -> None:
