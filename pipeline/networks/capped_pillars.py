@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pipeline.geometry.grid import BevGrid
 from pipeline.networks.cells import cell_centres, sort_by_cell
+from pipeline.networks.layers import used_zero
 from pipeline.networks.pillars import POINT_FEATURES, PointLayer, feature_scales, scatter_pillars
 from pipeline.networks.slots import slot_expand, slot_max, slot_sum
 
@@ -121,7 +122,7 @@ class CappedPillarEncoder(nn.Module):
             order, cells, members = self._slots(points, offsets)
             if len(cells) == 0:
                 nothing = points.new_zeros(0, self.out_channels)
-                return scatter_pillars(nothing, cells, frames, self.grid)
+                return scatter_pillars(nothing, cells, frames, self.grid) + used_zero(self)
             sizes = _slot_sizes(members)
             rows = self._features(points.index_select(0, order), cells, members, sizes)
             unused = (self.max_points - members)[:, None].float()

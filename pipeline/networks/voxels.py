@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from pipeline.geometry.grid import BevGrid
 from pipeline.networks.cells import sort_by_cell
-from pipeline.networks.layers import NORM_EPS, NORM_MOMENTUM
+from pipeline.networks.layers import NORM_EPS, NORM_MOMENTUM, used_zero
 from pipeline.networks.pillars import POINT_FEATURES, feature_scales
 
 
@@ -80,7 +80,7 @@ class VoxelEncoder(nn.Module):
             features, places = self._voxels(points.float(), offsets)
             side = size // self.stride
             if len(features) == 0:  # spconv refuses it
-                return features.new_zeros(frames, self.out_channels, side, side)
+                return features.new_zeros(frames, self.out_channels, side, side) + used_zero(self)
             self._choose_algorithm(points.device)
             shape = [self.layers + 1, size, size]
             sparse = self.stages(spconv.SparseConvTensor(features, places, shape, frames))

@@ -105,10 +105,8 @@ def test_few_points_pass_forward_and_backward(channels: list[int], count: int, m
     bev = encoder(torch.zeros(count, 5), torch.tensor([0, 0, count]))
     assert bev.shape == (2, 8, 16, 16)
     assert torch.isfinite(bev).all()
-    if count:
-        torch.autograd.backward(bev.sum())
-    for parameter in encoder.parameters():
-        assert parameter.grad is None or torch.isfinite(parameter.grad).all()
+    torch.autograd.backward(bev.sum())
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in encoder.parameters())
 
 
 def test_points_off_the_grid_and_broken_ones_are_ignored() -> None:

@@ -110,6 +110,8 @@ def test_few_points_pass(count: int, training: bool) -> None:
     assert bev.shape == (3, encoder.out_channels, 4, 4)
     assert torch.isfinite(bev).all()
     assert not bev[0].any() and not bev[2].any()
+    torch.autograd.backward(bev.sum())
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in encoder.parameters())
 
 
 @pytest.fixture
