@@ -11,7 +11,7 @@ glibc's allocator as trainings set it. Memory is the peak of a process of its ow
 import argparse
 import multiprocessing
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -94,7 +94,7 @@ class Upstream(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.voxelize = numba.njit(hard_voxelize)
+        self.voxelize: Any = numba.njit(hard_voxelize)
         self.net = PaddedPillarNet(CHANNELS, LOW, SIDES, NORM_MOMENTUM)
 
     def group(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -177,8 +177,8 @@ def measure_memory(cloud: Tensor) -> Table:
     for name in ("padded", "capped", "dynamic"):
         cells = []
         for share in (1.0, 0.5, 0.25):
-            points = cloud[torch.randperm(len(cloud), generator=torch.Generator().manual_seed(0))]
-            points = points[: int(share * len(cloud))].numpy()
+            mixed = torch.randperm(len(cloud), generator=torch.Generator().manual_seed(0))
+            points = cloud[mixed[: int(share * len(cloud))]].numpy()
             cells += [f"{in_process(encode_once, name, points, training):.0f}" for training in (False, True)]
         rows.append([name, *cells])
     header = [f"{share} {mode}" for share in ("all points", "half", "quarter") for mode in ("eval", "train")]
@@ -280,7 +280,7 @@ def time_voxels(cloud: Tensor, repeats: int) -> Table:
     )
 
 
-def alternate(works: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
+def alternate(works: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
     """Milliseconds of every run; the works take turns."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for repeat in range(repeats + 1):
