@@ -143,5 +143,5 @@ def feature_scales(grid: BevGrid, z_min: float, z_max: float) -> tuple[list[floa
 
 def scatter_pillars(encoded: Tensor, cells: Tensor, frames: int, grid: BevGrid) -> Tensor:
     """Rows float32 [K, C] at the flat cells [K] of a map [frames, C, S, S] in channels-last memory, zero elsewhere."""
-    canvas = encoded.new_zeros(frames * grid.size**2, encoded.shape[1]).index_copy(0, cells, encoded)
+    canvas = encoded.new_zeros(frames * grid.size**2, encoded.shape[1]).index_copy_(0, cells, encoded)
     return canvas.view(frames, grid.size, grid.size, encoded.shape[1]).permute(0, 3, 1, 2)
