@@ -49,14 +49,14 @@ def test_a_preset_of_regions_is_one_word_away_and_back(project: Path) -> None:
     assert (project / "params.yaml").read_bytes() == before
 
 
-@pytest.mark.parametrize("scale", ["embedded", "paper"])
+@pytest.mark.parametrize("scale", ["embedded", "paper", "paper_voxels"])
 @pytest.mark.parametrize("dataset", ["embedded", *RECORDED])
 def test_every_choice_fills_every_key(dataset: str, scale: str, project: Path) -> None:
     configure([f"dataset={dataset}", f"scale={scale}", "dataset.root=/x"], root=project)
     params = load_params(project / "params.yaml")
     assert params.dataset.name == dataset
     assert params.dataset.root == "/x"
-    assert (params.networks.grid.reach > 50) == (scale == "paper")
+    assert (params.networks.grid.reach > 50) == (scale != "embedded")
     asked = {fraction for task in ("detection", "map") for fraction in params.finetune.fractions(task)}
     assert asked and asked <= set(params.prepare.fractions)
     assert set(params.finetune.arms) <= set(params.arms)

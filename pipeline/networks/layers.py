@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 # eps is upstream's (BEVFusion, second.pytorch). Its momentum of 0.01 needs thousands of steps until the running
 # statistics mean anything; with schedules of a few hundred steps 0.1 is right, and with long ones it does no harm.
@@ -30,6 +30,11 @@ def conv_block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> n
         norm_2d(outputs),
         nn.ReLU(inplace=True),
     )
+
+
+def used_zero(module: nn.Module) -> Tensor:
+    """A zero that depends on every parameter: added to the result of an empty batch, none of them lacks a gradient."""
+    return torch.stack([parameter.sum() for parameter in module.parameters()]).sum() * 0
 
 
 def to_channels_last(module: nn.Module) -> None:

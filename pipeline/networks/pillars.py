@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.geometry.grid import BevGrid
+from pipeline.networks.cells import cell_centres, sort_by_cell
 from pipeline.networks.layers import NORM_EPS, NORM_MOMENTUM
 from pipeline.networks.segments import segment_max
 
@@ -33,25 +34,38 @@ class PointLayer(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         """float32 [P, inputs] to [P, outputs]; no non-linearity."""
         weight = self.linear.weight
-        running_mean, running_variance = self.norm.running_mean, self.norm.running_var
-        assert running_mean is not None
-        assert running_variance is not None
         if self.training and len(points) > 1:
             centre = points.mean(0)
             offsets = points - centre
             covariance = offsets.T @ offsets / len(points)
-            mean = weight @ centre
-            variance = ((weight @ covariance) * weight).sum(1)
+            scale, shift = self.affine(weight @ centre, ((weight @ covariance) * weight).sum(1), len(points))
+        else:
+            scale, shift = self.affine()
+        return torch.addmm(shift, points, (weight * scale[:, None]).T)
+
+    def affine(
+        self, mean: Tensor | None = None, variance: Tensor | None = None, count: float = 0
+    ) -> tuple[Tensor, Tensor]:
+        """The batch norm as scale and shift [outputs].
+
+        Args:
+            mean: of the linear map over the batch [outputs]; None = the running statistics stand in.
+            variance: likewise, biased.
+            count: over how many rows; the running statistics follow the batch's.
+        """
+        running_mean, running_variance = self.norm.running_mean, self.norm.running_var
+        assert running_mean is not None
+        assert running_variance is not None
+        if mean is None or variance is None:
+            mean, variance = running_mean, running_variance
+        else:
             with torch.no_grad():
-                unbiased = variance * (len(points) / (len(points) - 1))
                 running_mean.lerp_(mean, NORM_MOMENTUM)
-                running_variance.lerp_(unbiased, NORM_MOMENTUM)
+                running_variance.lerp_(variance * (count / (count - 1)), NORM_MOMENTUM)
                 if self.norm.num_batches_tracked is not None:
                     self.norm.num_batches_tracked.add_(1)
-        else:
-            mean, variance = running_mean, running_variance
         scale = self.norm.weight / torch.sqrt(variance + NORM_EPS)
-        return torch.addmm(self.norm.bias - mean * scale, points, (weight * scale[:, None]).T)
+        return scale, self.norm.bias - mean * scale
 
 
 class PillarEncoder(nn.Module):
@@ -72,17 +86,14 @@ class PillarEncoder(nn.Module):
         if not channels:
             raise ValueError("a pillar encoder needs at least one layer")
         self.grid, self.z_min, self.z_max = grid, z_min, z_max
-        # Every feature of the order of one: raw metres would drown the offsets, a hundred times smaller, for hundreds
-        # of steps. Intensity and time lag are fractions already; a lag spans some tenths of a second.
-        half = grid.cell / 2
-        place, offset = [1 / grid.reach] * 2 + [2 / (z_max - z_min)], [1 / half] * 2
-        self._scale = [*place, 2.0, 4.0, *offset, 2.0, *offset]
+        place, mean_offset, centre_offset = feature_scales(grid, z_min, z_max)
+        self._scale = [*place, *mean_offset, *centre_offset]
         last = len(channels) - 1
         self.layers = nn.ModuleList(
             PointLayer(inputs, outputs if i == last else outputs // 2)
             for i, (inputs, outputs) in enumerate(itertools.pairwise([PILLAR_FEATURES, *channels]))
         )
-        self.out_channels = channels[-1]
+        self.out_channels, self.stride = channels[-1], 1
 
     def forward(self, points: Tensor, offsets: Tensor) -> Tensor:
         """Encodes and scatters.
@@ -94,7 +105,6 @@ class PillarEncoder(nn.Module):
         Returns:
             float32 [B, C, S, S] in channels-last memory, rows = y, columns = x; zero where no point is.
         """
-        size, frames = self.grid.size, len(offsets) - 1
         # Metres need float32: under autocast the offsets inside a pillar would be rounded away.
         with torch.autocast(points.device.type, enabled=False):
             features, pillars, cells = self._pillars(points.float(), offsets)
@@ -104,30 +114,34 @@ class PillarEncoder(nn.Module):
                 features = torch.relu(torch.cat([features, highest.index_select(0, pillars)], 1))
             # ReLU is monotonic, so it may follow the maximum, where there are far fewer rows.
             encoded = torch.relu(segment_max(self.layers[-1](features), pillars, len(cells)))
-            canvas = encoded.new_zeros(frames * size * size, self.out_channels).index_copy(0, cells, encoded)
-        return canvas.view(frames, size, size, self.out_channels).permute(0, 3, 1, 2)
+        return scatter_pillars(encoded, cells, len(offsets) - 1, self.grid)
 
     def _pillars(self, points: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Points grouped by pillar: features [P, 10], pillar of each point [P], flat cell of each pillar."""
-        size, frames = self.grid.size, len(offsets) - 1
-        counts = offsets[1:] - offsets[:-1]
-        frame = torch.repeat_interleave(torch.arange(frames, device=points.device), counts, output_size=len(points))
-        index = torch.floor((points[:, :2].detach() + self.grid.reach) / self.grid.cell)
-        height = points[:, 2].detach()
-        inside = ((index >= 0) & (index < size)).all(1) & (height >= self.z_min) & (height < self.z_max)
-        column, row = index.nan_to_num(0, 0, 0).clamp(0, size - 1).int().unbind(1)
-        outside = frames * size * size  # sorts behind every cell
-        flat = torch.where(inside, (frame.int() * size + row) * size + column, outside)
-        # A stable sort fixes the order of every later sum, on any device; 32-bit keys take the radix sort.
-        flat, order = torch.sort(flat, stable=True)
-        kept = int(inside.sum())
-        flat, points = flat[:kept].long(), points.index_select(0, order[:kept])
+        flat, order = sort_by_cell(points, offsets, self.grid, self.z_min, self.z_max)
+        points = points.index_select(0, order)
         cells, pillars, members = torch.unique_consecutive(flat, return_inverse=True, return_counts=True)
-        if kept == 0:
+        if len(cells) == 0:
             return points.new_zeros(0, PILLAR_FEATURES), pillars, cells
         mean = torch.segment_reduce(points[:, :3].contiguous(), "mean", lengths=members, axis=0, unsafe=True)
-        position = torch.stack([cells % size, torch.div(cells, size, rounding_mode="floor") % size], 1)
-        centre = (position + 0.5) * self.grid.cell - self.grid.reach
-        reference = torch.cat([mean, centre], 1).index_select(0, pillars)
+        reference = torch.cat([mean, cell_centres(cells, self.grid)], 1).index_select(0, pillars)
         features = torch.cat([points, points[:, [0, 1, 2, 0, 1]] - reference], 1)
         return features * features.new_tensor(self._scale), pillars, cells
+
+
+def feature_scales(grid: BevGrid, z_min: float, z_max: float) -> tuple[list[float], list[float], list[float]]:
+    """Factors that bring every feature to the order of one.
+
+    Those of the 5 point features, of the offset to the mean (x, y, z) and of the offset to the centre (x, y). Raw
+    metres would drown the offsets, a hundred times smaller, for hundreds of steps. Intensity and time lag are fractions
+    already; a lag spans some tenths of a second.
+    """
+    half = grid.cell / 2
+    place, offset = [1 / grid.reach] * 2 + [2 / (z_max - z_min)], [1 / half] * 2
+    return [*place, 2.0, 4.0], [*offset, 2.0], offset
+
+
+def scatter_pillars(encoded: Tensor, cells: Tensor, frames: int, grid: BevGrid) -> Tensor:
+    """Rows float32 [K, C] at the flat cells [K] of a map [frames, C, S, S] in channels-last memory, zero elsewhere."""
+    canvas = encoded.new_zeros(frames * grid.size**2, encoded.shape[1]).index_copy_(0, cells, encoded)
+    return canvas.view(frames, grid.size, grid.size, encoded.shape[1]).permute(0, 3, 1, 2)

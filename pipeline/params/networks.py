@@ -10,13 +10,13 @@ from pipeline.params.classes import DETECTION_CLASSES
 
 @dataclass(frozen=True)
 class Grid:
-    """BEV area and pillars, metres in the LiDAR frame."""
+    """BEV area and pillars (or voxels, seen from above), metres in the LiDAR frame."""
 
     reach: float
     z_min: float
     z_max: float
     pillar: float
-    stride: int  # pillar cells per cell of the BEV feature map
+    stride: int  # pillars or voxels per cell of the BEV feature map
 
     @property
     def pillar_grid(self) -> BevGrid:
@@ -35,13 +35,32 @@ class Grid:
 
 @dataclass(frozen=True)
 class LidarNetwork:
-    """PointPillars + SECOND + SECONDFPN."""
+    """PointPillars or VoxelNet, then SECOND + SECONDFPN."""
 
     pillar_channels: list[int]
     block_channels: list[int]
     block_layers: list[int]
     block_strides: list[int]
     neck_channels: list[int]
+    encoder: Literal["pillars", "voxels"]
+    max_points_per_pillar: int | None  # the first so many of a pillar count; null = all
+    max_pillars: list[int] | None  # the first so many of a frame count, [in training, in evaluation]; null = all
+    voxel_height: float  # metres; the other sides are grid.pillar
+    voxel_channels: list[int]  # of the sparse encoder; each one after the first halves the resolution
+
+    def __post_init__(self) -> None:
+        positive(self, "voxel_height")
+        require(bool(self.voxel_channels), "voxel_channels must not be empty")
+        require(
+            self.max_points_per_pillar is None or self.max_points_per_pillar > 0,
+            "max_points_per_pillar must be above 0",
+        )
+        if self.max_pillars is not None:
+            require(self.max_points_per_pillar is not None, "max_pillars needs max_points_per_pillar")
+            require(
+                len(self.max_pillars) == 2 and min(self.max_pillars) > 0,
+                f"max_pillars is [in training, in evaluation] above 0, not {self.max_pillars}",
+            )
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class Inputs:
 def networks() -> Networks:
     return Networks(
         grid=Grid(reach=12.8, z_min=-5.0, z_max=3.0, pillar=0.4, stride=2),
-        lidar=LidarNetwork([8], [8, 16], [1, 1], [2, 2], [8, 8]),
+        lidar=LidarNetwork([8], [8, 16], [1, 1], [2, 2], [8, 8], "pillars", None, None, 0.25, [4, 8, 8, 8]),
         camera=CameraNetwork(
             backbone="swin_tiny_patch4_window7_224",
             backbone_options={"embed_dim": 8, "depths": [1, 1, 1], "num_heads": [1, 2, 2], "window_size": [4, 4]},

@@ -253,7 +253,7 @@ def test_incomplete_start_weights_change_nothing(networks: Networks, frames: Fra
 def test_lidar_models_never_import_timm_nor_data_rooms() -> None:
     code = (
         "import sys, pipeline.networks.model, pipeline.objectives.detection, pipeline.objectives.map_segmentation;"
-        "print([m for m in ('timm', 'zarr', 'nuscenes', 'dvc', 'pipeline.frames') if m in sys.modules])"
+        "print([m for m in ('timm', 'spconv', 'zarr', 'nuscenes', 'dvc', 'pipeline.frames') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -47,7 +47,7 @@ SCHEDULE = Schedule(epochs=None, steps=STEPS, batch=2, lr=0.003, weight_decay=0.
 FRAMES = Frames(sweeps=1, ego_radius=1.0, image_height=32, image_width=64, resize=1.091)
 NETWORKS = Networks(
     grid=Grid(reach=25.6, z_min=-5.0, z_max=3.0, pillar=0.8, stride=2),
-    lidar=LidarNetwork([8], [8, 16], [1, 1], [2, 2], [8, 8]),
+    lidar=LidarNetwork([8], [8, 16], [1, 1], [2, 2], [8, 8], "pillars", None, None, 0.25, [4, 8, 8, 8]),
     camera=CameraNetwork(
         backbone="swin_tiny_patch4_window7_224",
         backbone_options={"embed_dim": 8, "depths": [1, 1, 1], "num_heads": [1, 2, 2], "window_size": [4, 4]},
