@@ -135,7 +135,7 @@ def distill_some(index: FrameIndex, params: Params, runtime: Runtime, method: st
     positions = [k for k in index.split(params.dataset.pretrain_split) if index[k].cameras]
     run = Run(method, positions, short(own.schedule), own.seed, SCRATCH, distill_camera_work(params, runtime))
     teacher = LidarEmbedding(params.networks).state_dict()
-    distill_camera(loader, run, teacher, params.networks, params.frames, own, runtime)
+    distill_camera(loader, run, teacher, {}, params.networks, params.frames, own, runtime)
 
 
 def finetune_some(index: FrameIndex, params: Params, runtime: Runtime, arm: str, trial: str, seed: str) -> None:

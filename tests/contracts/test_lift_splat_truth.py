@@ -18,8 +18,9 @@ from pipeline.frames.frame import CAMERA_CHANNELS
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.points import read_points
 from pipeline.geometry.grid import BevGrid
-from pipeline.networks.lift_splat import SPLAT_Z, frustum_cells, splat
+from pipeline.networks.lift_splat import SPLAT_Z, frustum_cells
 from pipeline.networks.sampling import sample_bev
+from pipeline.networks.splat import plan_splat, splat
 from pipeline.params import Dataset
 from tests.contracts.true_views import index_of
 from tests.frames.tiny_dataset import GRID, augmentation_params, frames_params
@@ -62,7 +63,7 @@ def test_pixels_return_to_the_cells_of_their_points(index: FrameIndex, epoch: in
         assert torch.equal(lifted[kept], cells[kept]), camera.channel
         # Splat: a cell holds the sum over its pixels, and a point reads its own pixel's feature back.
         flat = torch.where(kept, lifted, -1).int()[:, None]
-        bev = splat(torch.ones(len(flat), 1), torch.ones(len(flat), 1), flat, CELLS.size**2)
+        bev = splat(torch.ones(len(flat), 1), torch.ones(len(flat), 1), plan_splat(flat, CELLS.size**2))
         counts = torch.bincount(cells[kept], minlength=CELLS.size**2)
         assert torch.equal(bev[:, 0].long(), counts)
         centre = torch.from_numpy(CELLS.centres()).view(-1, 2)[cells[kept]]
