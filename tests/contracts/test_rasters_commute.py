@@ -93,6 +93,7 @@ def test_pillars(index: FrameIndex, turns: int, flip_x: bool, flip_y: bool) -> N
     points = read_points(index.root / frame.lidar_path)
     place = (points[:, :2] + GRID.reach) / GRID.cell
     points = points[(np.abs(place - np.rint(place)) > 1e-4).all(1)]  # a point on a border may fall to either side
+    torch.manual_seed(0)  # other weights may leave no feature above zero
     encoder = PillarEncoder([6], GRID, -5.0, 3.0).eval()
     with torch.no_grad():
         dict(encoder.named_parameters())["layers.0.linear.weight"][:, [0, 1, 5, 6, 8, 9]] = 0
