@@ -77,7 +77,8 @@ def load_points(
     end, ends, masks = 0, [], []
     for (points, gain), (_, matrix, lag) in zip(clouds, files, strict=True):
         kept = np.empty(len(points), np.bool_)
-        end += _place(points, matrix.astype(np.float32), gain, lag, ego_radius, low, high, placed[end:], kept)
+        scalars = gain, np.float32(lag), np.float32(ego_radius)
+        end += _place(points, matrix.astype(np.float32), *scalars, low, high, placed[end:], kept)
         ends.append(end)
         masks.append(kept)
     return placed[:end], ends[0], masks[0]
@@ -103,8 +104,8 @@ def _read_raw(path: Path) -> tuple[Points, np.float32]:
 
 @compiled
 def _place(
-    points: Points, matrix: Points, gain: np.float32, lag: float, ego_radius: float, low: Points, high: Points,
-    out: Points, kept: NDArray[np.bool_],
+    points: Points, matrix: Points, gain: np.float32, lag: np.float32, ego_radius: np.float32, low: Points,
+    high: Points, out: Points, kept: NDArray[np.bool_],
 ) -> int:  # fmt: skip
     """Moves the points of one file and writes those that are off the own car and inside the bounds.
 
@@ -118,21 +119,22 @@ def _place(
         ego_radius: metres, in the sweep's frame.
         low: float32 [3], first x, y, z inside; metres, moved.
         high: float32 [3], first x, y, z beyond.
-        out: float32 [at least N, 5]; the first rows are written.
+        out: float32 [at least N, 5]; the first rows hold the points, what follows is no data.
         kept: bool [N]; which points were written.
 
     Returns:
         How many.
     """
     rows = 0
+    (xx, xy, xz, x0), (yx, yy, yz, y0), (zx, zy, zz, z0) = matrix[0], matrix[1], matrix[2]
+    # No branches and every row written, most of them once more by the next point: twice as fast.
     for i in range(len(points)):
-        x, y, z = points[i, 0], points[i, 1], points[i, 2]
-        kept[i] = (abs(x) >= ego_radius or abs(y) >= ego_radius) and np.isfinite(points[i, 3])
-        for axis in range(3):
-            value = matrix[axis, 0] * x + matrix[axis, 1] * y + matrix[axis, 2] * z + matrix[axis, 3]
-            kept[i] &= low[axis] <= value < high[axis]
-            out[rows, axis] = value
-        if kept[i]:
-            out[rows, 3], out[rows, 4] = points[i, 3] * gain, lag
-            rows += 1
+        x, y, z, intensity = points[i, 0], points[i, 1], points[i, 2], points[i, 3]
+        u, v, w = xx * x + xy * y + xz * z + x0, yx * x + yy * y + yz * z + y0, zx * x + zy * y + zz * z + z0
+        good = (abs(x) >= ego_radius) | (abs(y) >= ego_radius)
+        good &= (u >= low[0]) & (u < high[0]) & (v >= low[1]) & (v < high[1]) & (w >= low[2]) & (w < high[2])
+        good &= abs(intensity) < np.inf
+        out[rows, 0], out[rows, 1], out[rows, 2], out[rows, 3], out[rows, 4] = u, v, w, intensity * gain, lag
+        kept[i] = good
+        rows += good
     return rows
