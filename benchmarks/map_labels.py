@@ -2,7 +2,7 @@
 
     python -m benchmarks.map_labels
 
-On the map expansion of the embedded world, its rasters at 0.1 m a cell (scale=paper), labels of 200 x 200 cells of half
+On the map expansion of the embedded world, its rasters as at scale=paper, labels of 200 x 200 cells of half
 a metre for six classes. A cell counts as at a border where the class changes, in the devkit's mask, within two cells.
 """
 
