@@ -191,7 +191,7 @@ def open_devkit(root: Path) -> Callable[[], object]:
 
 
 def build_frames(root: Path) -> Callable[[], object]:
-    from pipeline.frames.index import build_index
+    from pipeline.frames.index_building import build_index
 
     return lambda: build_index(dataset(root), empty(root / "index"))
 

@@ -29,7 +29,8 @@ from pipeline.configure import compose
 from pipeline.frames.dataset import FrameLoader
 from pipeline.frames.frame import CAMERA_CHANNELS
 from pipeline.frames.images import DEVIATION, MEAN
-from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.index_building import build_index
 from pipeline.params import Dataset, Params, Runtime
 from pipeline.process import calm_numpy, keep_freed_memory
 from pipeline.reporting.page import print_tables

@@ -20,7 +20,8 @@ from rich.console import Console
 
 from pipeline.configure import compose
 from pipeline.frames.frame import Frame
-from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.index_building import build_index
 from pipeline.frames.map_drawing import DIVIDER_LAYERS, build_maps
 from pipeline.frames.maps import MAP_CLASSES, MapRasters
 from pipeline.params import Dataset, Params, Runtime

@@ -27,7 +27,8 @@ from pipeline.evaluation.region_scores import GROUPS, headline, metrics, recall_
 from pipeline.evaluation.region_truth import Case, ObjectPoints, Truth, collect_cases
 from pipeline.frames.argoverse_log import lidar_from_ego
 from pipeline.frames.box_labels import BoxLabels, box_members
-from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.index_building import build_index
 from pipeline.frames.points import read_points
 from pipeline.geometry.transforms import matrix_from_pose
 from pipeline.params import Dataset, Params, Regions, Runtime

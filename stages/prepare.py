@@ -5,7 +5,8 @@ from pathlib import Path
 from pipeline.artifacts.card import write_card
 from pipeline.artifacts.publish import publish
 from pipeline.errors import user_errors
-from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.index_building import build_index
 from pipeline.frames.labels import build_labels
 from pipeline.frames.map_drawing import build_maps
 from pipeline.params import load_params

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.artifacts.card import write_card
 from pipeline.artifacts.publish import publish
-from pipeline.frames.index import build_index
+from pipeline.frames.index_building import build_index
 from pipeline.params import load_params
 
 ROOT = Path(__file__).parents[1]

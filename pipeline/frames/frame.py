@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 # Order of the cameras wherever six of them are stacked.
 CAMERA_CHANNELS = ("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT")
+POINT_BYTES = 20  # of a nuScenes sweep file: five float32 a point: x, y, z, intensity, ring
 
 
 @dataclass(frozen=True)

@@ -9,72 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
-from pipeline.frames.argoverse import ArgoverseLogs
 from pipeline.frames.frame import Camera, Frame, Sweep
-from pipeline.frames.index_tables import CAMERAS, FRAMES, SWEEPS, MappedTable, write_frames
-from pipeline.frames.manifest import write_manifest
-from pipeline.frames.recording import Recording
-from pipeline.frames.source import FrameSource
-from pipeline.frames.splits import scenes_by_split, unknown_split
-from pipeline.params import Dataset
+from pipeline.frames.index_tables import CAMERAS, FRAMES, SWEEPS, MappedTable
+from pipeline.frames.splits import unknown_split
 
-__all__ = ["Camera", "Frame", "FrameIndex", "Sweep", "build_index", "open_source"]
+__all__ = ["Camera", "Frame", "FrameIndex", "Sweep"]
 
 FORMAT = 2  # of the index directory
 MAPS = "maps.zarr"  # map rasters in the index directory; absent where the dataset has no map expansion
-
-
-def open_source(dataset: Dataset) -> FrameSource:
-    """The recording that a dataset's params name.
-
-    Raises:
-        UserError: it is missing or broken.
-    """
-    if dataset.format == "argoverse2":
-        return ArgoverseLogs(Path(dataset.root), dataset.version)
-    return Recording(Path(dataset.root), dataset.version)
-
-
-def build_index(dataset: Dataset, out: Path) -> None:
-    """Writes the key frames of a dataset, some at a time, and the manifest of the sensor files that they name.
-
-    Args:
-        dataset: root, table directory and splits.
-        out: an existing directory; holds frames.feather, sweeps.feather, cameras.feather, manifest.feather and
-            index.json afterwards.
-
-    Raises:
-        UserError: the root, a table, a link, a split or a key-frame file is missing or broken.
-    """
-    splits = scenes_by_split(dataset)
-    source = open_source(dataset)
-    written = write_frames(source.frames(), out)
-    if not written.frames:
-        raise UserError(
-            "the dataset has no sample",
-            where=f"{dataset.root}/{dataset.version}",
-            remedy="choose another dataset.version",
-        )
-    for note in source.notes():
-        print(f"index: {note}")
-    present = written.scenes
-    for key in ("pretrain_split", "train_split", "val_split"):
-        name = getattr(dataset, key)
-        if present.isdisjoint(splits[name]):
-            raise UserError(
-                f"the split {name!r} has no scene in this dataset",
-                where=f"dataset.{key}",
-                remedy=f"choose a split of these scenes: {', '.join(sorted(present)[:8])}",
-            )
-    header = {
-        "format": FORMAT,
-        "frames": written.frames,
-        "missing_sweeps": source.missing_sweeps,
-        "splits": {name: kept for name, scenes in splits.items() if (kept := [s for s in scenes if s in present])},
-        "version": dataset.version,
-    }
-    write_manifest(Path(dataset.root), written.paths, out)
-    (out / "index.json").write_text(json.dumps(header, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 class FrameIndex:
@@ -100,7 +42,7 @@ class FrameIndex:
         """Opens an index.
 
         Args:
-            path: the directory that `build_index` wrote.
+            path: the directory that `pipeline.frames.index_building` wrote.
             root: the dataset root.
 
         Raises:

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from pipeline.compiled import compiled
 from pipeline.errors import UserError
 from pipeline.frames.argoverse_log import read_sweep
-from pipeline.frames.frame import Frame
-from pipeline.frames.recording import POINT_BYTES
+from pipeline.frames.frame import POINT_BYTES, Frame
 from pipeline.geometry.transforms import Matrix
 from pipeline.params import Grid
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
-from pipeline.frames.frame import CAMERA_CHANNELS, Camera, Frame, Sweep
+from pipeline.frames.frame import CAMERA_CHANNELS, POINT_BYTES, Camera, Frame, Sweep
 from pipeline.frames.manifest import MISSING, file_sizes
 from pipeline.frames.tables import DOWNLOAD, Row, by_token, find_rows, numbers, read_columns, read_table
 from pipeline.geometry.transforms import Matrix, inverse, matrix_from_pose
@@ -21,7 +21,6 @@ LIDAR = "LIDAR_TOP"
 MAX_SWEEPS = 10  # as many as the field ever adds to a key frame
 # Recordings with thinned-out sweeps link key frames directly; older ones would only smear what moves.
 MAX_LAG = 1.0  # seconds
-POINT_BYTES = 20  # five float32 a point: x, y, z, intensity, ring
 
 _TEXTS = ("token", "sample_token", "ego_pose_token", "calibrated_sensor_token", "filename", "prev")
 _DATA = pa.schema(

@@ -7,7 +7,7 @@ from pipeline.frames.frame import Frame
 
 
 class FrameSource(Protocol):
-    """A dataset. To add one, write a class of this form and open it in `pipeline.frames.index.open_source`.
+    """A dataset. To add one, write a class of this form and open it in `pipeline.frames.index_building.open_source`.
 
     Attributes:
         missing_sweeps: once `frames` has ended, how many earlier sweeps were left out because their file is missing.

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.frames.augmentation import BevAugmentation
-from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.index_building import build_index
 from pipeline.frames.map_drawing import build_maps
 from pipeline.frames.maps import MapRasters
 from pipeline.frames.points import read_points

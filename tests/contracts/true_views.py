@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.index_building import build_index
 from pipeline.geometry.transforms import Matrix, matrix_from_pose, quaternion_from_matrix
 from pipeline.params import Dataset, Runtime, Simulate
 from pipeline.simulation import drive

@@ -17,7 +17,8 @@ from pipeline.evaluation.map_segmentation import map_metrics
 from pipeline.evaluation.predict import count_maps, open_model, predict_boxes
 from pipeline.frames.batch import FrameBatch
 from pipeline.frames.dataset import FrameLoader
-from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.index_building import build_index
 from pipeline.networks.heads.map import MapHead
 from pipeline.networks.model import BevModel
 from pipeline.params import Params, load_params

@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.evaluation.detection import ScoredBoxes, build_submission
 from pipeline.evaluation.devkit import DevkitScorer
-from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.index_building import build_index
 from pipeline.frames.labels import Labels, build_labels
 from pipeline.params import Dataset, Evaluate, Prepare
 

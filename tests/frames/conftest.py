@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.index_building import build_index
 from pipeline.frames.map_drawing import build_maps
 from pipeline.params import Dataset
 from tests.frames.tiny_dataset import dataset_at, write_tiny

@@ -15,7 +15,8 @@ from pipeline.errors import UserError
 from pipeline.frames import argoverse
 from pipeline.frames.argoverse_log import EGO_HEIGHT, LIDAR_HEIGHT
 from pipeline.frames.argoverse_survey import survey
-from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.index_building import build_index
 from pipeline.frames.labels import Labels, build_labels
 from pipeline.frames.points import load_points, read_points
 from pipeline.frames.verification import verify_files

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.frames.dataset import FrameLoader
-from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.index_building import build_index
 from pipeline.frames.labels import Labels, build_labels
 from pipeline.frames.map_drawing import build_maps
 from pipeline.frames.maps import MAP_CLASSES, MapRasters

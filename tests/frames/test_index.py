@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.frames.frame import CAMERA_CHANNELS
-from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.index_building import build_index
 from pipeline.frames.tables import read_table
 from pipeline.geometry.transforms import inverse, matrix_from_pose
 from pipeline.params import Dataset

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError
 from pipeline.frames import maps
 from pipeline.frames.augmentation import BevAugmentation
-from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.index_building import build_index
 from pipeline.frames.map_drawing import build_maps
 from pipeline.frames.maps import MAP_CLASSES, MapRasters
 from pipeline.geometry.grid import BevGrid

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from pipeline.configure import compose
-from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.index_building import build_index
 from pipeline.frames.map_drawing import build_maps
 from pipeline.params import Params, Runtime, load_params
 

@@ -9,7 +9,8 @@ import pytest
 from pipeline.evaluation.detection import ScoredBoxes, build_submission
 from pipeline.evaluation.map_segmentation import MapPictures
 from pipeline.evaluation.record import MAPS, SUBMISSION
-from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.index_building import build_index
 from pipeline.frames.labels import Labels, build_labels
 from pipeline.params import Dataset, Prepare
 from pipeline.reporting.gallery import choose_frames, draw_detection_figures, draw_map_figures, draw_projection_figures

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 from pipeline.artifacts.card import read_card
 from pipeline.artifacts.checkpoint import load_weights
-from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.index_building import build_index
 from pipeline.frames.points import read_points
 from pipeline.params import Runtime, load_params
 from pipeline.regions.builder import build_regions

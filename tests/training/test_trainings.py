@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from pipeline.evaluation.detection import build_submission
 from pipeline.evaluation.predict import predict_boxes
 from pipeline.frames.dataset import FrameLoader
-from pipeline.frames.index import FrameIndex, build_index
+from pipeline.frames.index import FrameIndex
+from pipeline.frames.index_building import build_index
 from pipeline.frames.labels import Labels, build_labels
 from pipeline.frames.map_drawing import build_maps
 from pipeline.frames.points import read_points
