@@ -27,12 +27,14 @@ def model(
 
     from rich.console import Console
 
-    from pipeline.artifacts.card import dump_json
     from pipeline.configure import params_at
-    from pipeline.preflight.training_step import measure_in_process
 
     params = params_at(scale)
-    chosen, modality = _choose(params, arm, task)
+    chosen, modality = _choose(params, arm, task)  # wrong words are told before anything heavy
+
+    from pipeline.artifacts.card import dump_json
+    from pipeline.preflight.training_step import measure_in_process
+
     parts, projectors, parameters = _summarise(params, modality, task)
     memory = measure_in_process(scale, modality, task, batch) if step else None
     if json:
