@@ -142,7 +142,7 @@ class Cumsum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, cells: Tensor) -> Tensor:
-        last = torch.ones(len(cells), dtype=torch.bool)
+        last = torch.ones(len(cells), dtype=torch.bool, device=cells.device)
         last[:-1] = cells[1:] != cells[:-1]
         ctx.save_for_backward(last)
         sums = rows.cumsum(0)[last]
@@ -163,7 +163,7 @@ def cumsum_trick(scene: Scene) -> Tensor:
     order = cells.argsort()
     lifted, cells = lifted[order], cells[order]
     sums: Tensor = Cumsum.apply(lifted, cells)
-    bev = torch.zeros(GRID.size**2, CHANNELS)
+    bev = torch.zeros(GRID.size**2, CHANNELS, device=sums.device)
     bev[cells.unique_consecutive()] = sums
     return bev
 

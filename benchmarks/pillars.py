@@ -25,16 +25,17 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from pipeline.errors import user_errors
-from pipeline.frames.points import move_points, read_points
+from pipeline.frames.points import read_points
 from pipeline.frames.recording import Recording
 from pipeline.geometry.grid import BevGrid
+from pipeline.geometry.transforms import transform_points
 from pipeline.networks.capped_pillars import CappedPillarEncoder
 from pipeline.networks.layers import NORM_MOMENTUM, to_channels_last
 from pipeline.networks.pillars import PillarEncoder
 from pipeline.networks.second import Second, SecondFpn
+from pipeline.process import keep_freed_memory
 from pipeline.reporting.page import print_tables
 from pipeline.reporting.table import Table
-from pipeline.training.device import keep_freed_memory
 from tests.reference.padded_pillars import PaddedPillarNet, hard_voxelize, scatter
 
 REACH, CELL, Z_MIN, Z_MAX = 51.2, 0.2, -5.0, 3.0
@@ -78,7 +79,8 @@ def load_cloud(root: Path, scene: str) -> Tensor:
     for number, frame in enumerate(reversed(frames)):
         points = read_points(root / frame.lidar_path)
         points = points[(np.abs(points[:, :2]) >= 1).any(1)]
-        move_points(np.linalg.inv(frames[-1].global_from_lidar) @ frame.global_from_lidar, points)
+        newest_from_this = np.linalg.inv(frames[-1].global_from_lidar) @ frame.global_from_lidar
+        points[:, :3] = transform_points(newest_from_this, points[:, :3])
         points[:, 4] = 0.05 * number
         parts.append(points)
     return torch.from_numpy(np.concatenate(parts)[:POINTS])

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli_model import model
 from pipeline.cli_regions import regions
 from pipeline.errors import user_errors
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(regions, name="regions")
+app.command()(model)
 
 
 @app.callback()

@@ -15,7 +15,7 @@ import yaml
 
 from pipeline.artifacts.publish import write_file
 from pipeline.errors import UserError
-from pipeline.params import Params
+from pipeline.params import Params, load_params
 from pipeline.strict_yaml import build_model, read_yaml
 
 HEADER = """\
@@ -100,6 +100,18 @@ def compose(conf: Path, overrides: Sequence[str] = ()) -> str:
         raise UserError(problem, where="conf", remedy="correct that line") from None
     build_model(Params, OmegaConf.to_container(config), "params.yaml")
     return str(OmegaConf.to_yaml(config))
+
+
+def params_at(scale: str | None, *, root: Path = Path()) -> Params:
+    """The params of `root`/params.yaml, or with a scale those that choosing it would give.
+
+    Raises:
+        UserError: there is no such scale, or as for `compose` and `load_params`.
+    """
+    if scale is None:
+        return load_params(root / "params.yaml")
+    composed = compose(root / "conf", [f"scale={_existing_choice(root / 'conf', 'scale', scale)}"])
+    return build_model(Params, yaml.safe_load(composed), "params.yaml")
 
 
 def read_choice(conf: Path) -> tuple[dict[str, str], dict[str, Any]]:
