@@ -255,7 +255,7 @@ def test_what_follows_the_encoder_exports(backbone: str | None, head: str) -> No
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_encoders_do_not_export(encoder: str) -> None:
-    """How many points and pillars count is known from the data alone. Once this fails, docs/architecture.md is wrong."""
+    """The data alone tell how many points and cells count. Once this fails, docs/architecture.md is wrong."""
     branch, inputs = build(encoder, None, "map").lidar.eval(), batch()
     with torch.no_grad(), pytest.raises(GuardOnDataDependentSymNode, match="data-dependent"):
         torch.export.export(branch, (inputs.points, inputs.offsets))

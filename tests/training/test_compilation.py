@@ -56,7 +56,7 @@ def test_compiled_steps_equal_plain_ones(detection: str) -> None:
     """With the backend that traces forward and backward like inductor, and then runs torch's own kernels."""
     torch.manual_seed(0)
     small = small_networks()
-    camera = dataclasses.replace(small.camera, backbone="resnet18", backbone_options={}, out_indices=[2, 3])
+    camera = dataclasses.replace(small.camera, backbone="resnet10t", backbone_options={}, out_indices=[2, 3])
     networks = dataclasses.replace(small, camera=camera, heads=small_heads(detection=detection))
     modality = "LC" if detection == "centerpoint" else "L"
     plain, compiled = (BevModel(networks, small_frames(), modality, "detection") for _ in range(2))
