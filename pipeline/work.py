@@ -54,5 +54,5 @@ def evaluate_work(params: Params, runtime: Runtime, modality: str) -> str:
 
 
 def _training(params: Params, runtime: Runtime, batch: int) -> dict[str, object]:
-    machine = (runtime.device, runtime.threads, runtime.loader_threads)
+    machine = (runtime.device, runtime.threads, runtime.loader_threads, runtime.compile)
     return {"networks": params.networks, "frames": params.frames, "batch": batch, "machine": machine}

@@ -18,6 +18,7 @@ class Runtime:
     loader_threads: int  # load batches ahead of a training; 0 = between its steps
     save_every: float  # seconds between two saves of the resume state of a training
     loader_processes: int = 0  # read the frames of a training's batches; 0 = its own threads do
+    compile: bool = False  # torch.compile the dense parts of a training's networks
 
     def __post_init__(self) -> None:
         positive(self, "workers", "threads")

@@ -13,6 +13,7 @@ from pipeline.objectives.depth import depth_loss, depth_targets
 from pipeline.objectives.point_sampling import DrawnPoints
 from pipeline.objectives.rad import rad
 from pipeline.params import DistillCamera, Frames, Networks, Runtime
+from pipeline.training.compilation import compile_dense
 from pipeline.training.device import place
 from pipeline.training.history import History
 from pipeline.training.loop import Run, Step, fit
@@ -72,6 +73,8 @@ def distill_camera(
     student = CameraEmbedding(networks, frames)
     transfer = load_start(student, start_weights, least_matched=networks.camera.least_matched)
     student.to(device)
+    for network in (teacher, student):
+        compile_dense(network, runtime, device)
 
     def load(step: Step) -> FrameBatch:
         return loader.load(step.positions, step.epoch, run.seed, device=device)

@@ -9,6 +9,7 @@ from pipeline.networks.model import BevModel
 from pipeline.objectives.detection import detection_loss
 from pipeline.objectives.map_segmentation import map_loss
 from pipeline.params import Frames, Networks, Runtime
+from pipeline.training.compilation import compile_dense
 from pipeline.training.device import place
 from pipeline.training.history import History
 from pipeline.training.loop import Run, Step, fit
@@ -45,6 +46,7 @@ def finetune(
     model = BevModel(networks, frames, modality, task)
     transfer = model.load_start(start_weights)
     model.to(device)
+    compile_dense(model, runtime, device)
 
     def load(step: Step) -> FrameBatch:
         return loader.load(step.positions, step.epoch, run.seed, device=device)

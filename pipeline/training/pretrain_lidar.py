@@ -11,6 +11,7 @@ from pipeline.networks.sampling import sample_bev
 from pipeline.objectives.point_sampling import DrawnPoints, draw_points
 from pipeline.objectives.prc import prc
 from pipeline.params import Networks, PretrainLidar, Runtime
+from pipeline.training.compilation import compile_dense
 from pipeline.training.device import place
 from pipeline.training.history import History
 from pipeline.training.loop import Run, Step, fit
@@ -46,6 +47,7 @@ def pretrain_lidar(
     """
     device = place(runtime, run.seed)
     network = LidarEmbedding(networks).to(device)
+    compile_dense(network, runtime, device)
 
     def load(step: Step) -> tuple[FrameBatch, FrameBatch]:
         # Uncropped, so that row i is the same point in both views.

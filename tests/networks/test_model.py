@@ -1,4 +1,4 @@
-"""The whole model: both modalities, both tasks, start weights."""
+"""The whole model: where things stand on the map, start weights. See also tests/contracts/test_networks.py."""
 
 import dataclasses
 import subprocess
@@ -11,109 +11,15 @@ from torch import Tensor
 
 from pipeline.geometry.grid import BevGrid
 from pipeline.networks.camera import CameraBranch
-from pipeline.networks.heads.centerpoint import REGRESSION
 from pipeline.networks.lidar import LidarBranch
 from pipeline.networks.model import BevModel
 from pipeline.networks.second import SecondFpn
 from pipeline.params import Frames, Networks
 
-ALL = [("L", "detection"), ("LC", "detection"), ("L", "map"), ("LC", "map")]
-
 
 def build(networks: Networks, frames: Frames, modality: str, task: str, seed: int = 0) -> BevModel:
     torch.manual_seed(seed)
     return BevModel(networks, frames, modality, task)
-
-
-def tensors(outputs: dict[str, Tensor] | Tensor) -> list[Tensor]:
-    return list(outputs.values()) if isinstance(outputs, dict) else [outputs]
-
-
-@pytest.mark.parametrize(("modality", "task"), ALL)
-def test_gradient_reaches_every_parameter(
-    networks: Networks, frames: Frames, inputs: Any, modality: str, task: str
-) -> None:
-    model = build(networks, frames, modality, task).train()
-    generator = torch.Generator().manual_seed(1)
-    outputs = tensors(model(inputs))
-    total = torch.stack([(out * torch.randn(out.shape, generator=generator)).sum() for out in outputs]).sum()
-    torch.autograd.backward(total)
-    dead = [
-        name
-        for name, parameter in model.named_parameters()
-        if parameter.grad is None or not torch.isfinite(parameter.grad).all() or parameter.grad.abs().sum() == 0
-    ]
-    assert dead == []
-
-
-@pytest.mark.parametrize(("modality", "task"), ALL)
-def test_shapes_determinism_and_round_trip(
-    networks: Networks, frames: Frames, inputs: Any, modality: str, task: str
-) -> None:
-    model = build(networks, frames, modality, task)
-    model(inputs)  # moves the running statistics
-    model.eval()
-    twin = build(networks, frames, modality, task, seed=1).eval()
-    twin.load_state_dict(model.state_dict())
-    with torch.no_grad():
-        first, again, copied = (model(inputs), model(inputs), twin(inputs))
-    said = tensors(first)
-    if task == "detection":
-        assert first.pop("heatmap").shape == (2, 10, 32, 32)
-        assert {name: tuple(out.shape) for name, out in first.items()} == {
-            name: (2, 1, channels, 32, 32) for name, channels in REGRESSION.items()
-        }
-    else:
-        assert first.shape == (2, 6, 48, 48)
-    for one, two, three in zip(said, tensors(again), tensors(copied), strict=True):
-        assert torch.equal(one, two)
-        assert torch.equal(one, three)
-    prefixes = {name.split(".")[0] for name in model.state_dict()}
-    assert prefixes == {"lidar", "fuser", "head"} | ({"camera"} if modality == "LC" else set())
-
-
-def test_bfloat16_autocast_is_close(networks: Networks, frames: Frames, inputs: Any) -> None:
-    model = build(networks, frames, "LC", "map").eval()
-    with torch.no_grad():
-        wanted = model(inputs)
-        with torch.autocast("cpu", torch.bfloat16):
-            ours = model(inputs)
-    assert (ours.float() - wanted).abs().max() < 0.05 * wanted.std() + 0.05
-    model.train()
-    with torch.autocast("cpu", torch.bfloat16):
-        loss = model(inputs).float().square().mean()
-    torch.autograd.backward(loss)
-    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
-
-
-def test_frames_of_a_batch_do_not_mix(networks: Networks, frames: Frames, inputs: Any) -> None:
-    model = build(networks, frames, "LC", "map").eval()
-    with torch.no_grad():
-        both = model(inputs)
-        first = dataclasses.replace(
-            inputs,
-            points=inputs.points[:2000],
-            offsets=torch.tensor([0, 2000]),
-            images=inputs.images[:1],
-            bev_from_image=inputs.bev_from_image[:1],
-            camera_present=inputs.camera_present[:1],
-        )
-        alone = model(first)
-    torch.testing.assert_close(both[:1], alone, rtol=1e-4, atol=1e-5)
-
-
-def test_no_points_and_no_cameras_pass(networks: Networks, frames: Frames, inputs: Any) -> None:
-    model = build(networks, frames, "LC", "map").train()
-    empty = dataclasses.replace(
-        inputs,
-        points=inputs.points[:0],
-        offsets=torch.zeros(3, dtype=torch.int64),
-        camera_present=torch.zeros_like(inputs.camera_present),
-    )
-    logits = model(empty)
-    assert logits.shape == (2, 6, 48, 48)
-    torch.autograd.backward(logits.sum())
-    assert torch.isfinite(logits).all()
 
 
 def test_absent_cameras_contribute_nothing(networks: Networks, inputs: Any) -> None:
