@@ -179,12 +179,14 @@ def test_a_lost_scheduler_is_told(tmp_path: Path) -> None:
 
 
 PROGRAM = """if True:
+    import signal
     import sys
     from pathlib import Path
     from pipeline.engine import run_units
     from pipeline.errors import user_errors
     from tests.test_engine import TWO, leave_pid, work
     if __name__ == "__main__":
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background inherit none
         with user_errors():
             if sys.argv[1] == "raise":
                 run_units(work, [(-2,), (-2,), (-2,)], title="t", runtime=TWO)
