@@ -51,7 +51,7 @@ def main() -> None:
     rows = []
     for name in names:
         rows += in_process(measure, name, options.scale, options.task, options.repeats, options.threads)
-        print(*rows[-2:], file=sys.stderr)
+        print(f"measured: {name}", file=sys.stderr)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{options.threads} CPU threads"
     table = Table(
         f"Networks at scale={options.scale}, {options.task}, one frame",
