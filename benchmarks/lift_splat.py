@@ -9,11 +9,9 @@ runs in a process of its own, so that its peak memory can be told: the growth of
 
 import argparse
 import math
-import multiprocessing
 import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from benchmarks.processes import in_process, status_mb
 from pipeline.geometry.grid import BevGrid
 from pipeline.networks.lift_splat import depth_bins, feature_pixels, frustum_cells
 from pipeline.networks.splat import SplatPlan, plan_splat, splat
@@ -231,11 +230,6 @@ def growth(work: Callable[[], None]) -> float:
     return status_mb("VmHWM") - before
 
 
-def status_mb(field: str) -> float:
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition(f"{field}:")[2].split()[0]) / 1024
-
-
 def best(work: Callable[[], None], repeats: int, clock: Callable[[], float]) -> float:
     """Milliseconds of the fastest run."""
     times = []
@@ -244,11 +238,6 @@ def best(work: Callable[[], None], repeats: int, clock: Callable[[], float]) -> 
         work()
         times.append(clock() - start)
     return 1e3 * min(times)
-
-
-def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from benchmarks.lift_splat import Scene, cumsum_trick, growth, in_process
+from benchmarks.lift_splat import Scene, cumsum_trick, growth
 from benchmarks.pillars import PlainBackbone, Upstream, alternate
+from benchmarks.processes import in_process
 from pipeline.configure import params_at
 from pipeline.errors import user_errors
 from pipeline.networks.lift_splat import LiftSplat

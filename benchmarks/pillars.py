@@ -9,10 +9,8 @@ glibc's allocator as trainings set it. Memory is the peak of a process of its ow
 """
 
 import argparse
-import multiprocessing
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor, nn
 
+from benchmarks.processes import in_process, status_mb
 from pipeline.errors import user_errors
 from pipeline.frames.points import read_points
 from pipeline.frames.recording import Recording
@@ -205,20 +204,9 @@ def encode_once(name: str, points: NDArray[np.float32], training: bool) -> float
     with torch.set_grad_enabled(training):
         run(torch.from_numpy(points[:50]))  # compiles, loads
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts at the present level
-        before = peak_memory()
+        before = status_mb("VmHWM")
         run(torch.from_numpy(points))
-    return peak_memory() - before
-
-
-def peak_memory() -> float:
-    """MB."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
-def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
+    return status_mb("VmHWM") - before
 
 
 class PlainBackbone(nn.Module):

@@ -9,13 +9,11 @@ is installed. Every build runs in a process of its own, so that its memory can b
 """
 
 import argparse
-import multiprocessing
 import os
 import resource
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from itertools import cycle, islice
 from pathlib import Path
@@ -26,6 +24,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from sklearn.cluster import DBSCAN
 
+from benchmarks.processes import in_process, status_mb
 from benchmarks.region_quality import load_preset
 from pipeline.errors import user_errors
 from pipeline.frames.points import read_points
@@ -209,7 +208,7 @@ def build(params: Regions, frames: list[Sweep], scratch: Path, workers: int) -> 
     store = build_regions(params, frames, read_points, identity="benchmark", scratch=scratch, runtime=runtime)
     seconds = time.perf_counter() - start
     largest_child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return seconds, largest_child if workers > 1 else peak_memory(), store
+    return seconds, largest_child if workers > 1 else status_mb("VmHWM"), store
 
 
 def time_blob(name: str, params: Regions) -> Table:
@@ -225,18 +224,7 @@ def segment_blob(params: Regions) -> tuple[float, float]:
     segment(points[:99], params)
     start = time.perf_counter()
     segment(points, params)
-    return time.perf_counter() - start, peak_memory()
-
-
-def peak_memory() -> float:
-    """MB; not from getrusage, which also counts what the parent process held when it started this one."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
-def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
+    return time.perf_counter() - start, status_mb("VmHWM")
 
 
 def best(work: Callable[[], Any], repeats: int) -> float:

@@ -8,8 +8,9 @@ import pytest
 
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.index_building import build_index
+from pipeline.frames.labels import Labels, build_labels
 from pipeline.frames.map_drawing import build_maps
-from pipeline.params import Dataset
+from pipeline.params import Dataset, Prepare
 from tests.frames.tiny_dataset import dataset_at, write_tiny
 
 
@@ -32,6 +33,13 @@ def tiny_index(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Fra
     build_index(dataset_at(tiny_root), out)
     assert build_maps(tiny_root, 0.2, FrameIndex.open(out, tiny_root), out)
     return FrameIndex.open(out, tiny_root)
+
+
+@pytest.fixture(scope="session")
+def labels(tiny_root: Path, tiny_index: FrameIndex, tmp_path_factory: pytest.TempPathFactory) -> Labels:
+    out = tmp_path_factory.mktemp("labels")
+    build_labels(dataset_at(tiny_root), Prepare(0.2, [1.0]), tiny_index, out)
+    return Labels.open(out)
 
 
 @pytest.fixture(scope="session")

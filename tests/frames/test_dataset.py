@@ -13,29 +13,20 @@ from pipeline.frames.dataset import FrameLoader
 from pipeline.frames.frame import CAMERA_CHANNELS
 from pipeline.frames.images import DEVIATION, MEAN
 from pipeline.frames.index import FrameIndex
-from pipeline.frames.labels import Labels, build_labels
+from pipeline.frames.labels import Labels
 from pipeline.geometry.boxes import BOX_FIELDS
 from pipeline.geometry.grid import BevGrid
 from pipeline.geometry.transforms import inverse
-from pipeline.params import Prepare
 from tests.frames.tiny_dataset import (
     GRID,
     PointNumbers,
     augmentation_params,
     beacons,
-    dataset_at,
     frames_params,
     static_points,
 )
 
 MAP_GRID = BevGrid(32.0, 0.8)
-
-
-@pytest.fixture(scope="module")
-def labels(tiny_root: Path, tiny_index: FrameIndex, tmp_path_factory: pytest.TempPathFactory) -> Labels:
-    out = tmp_path_factory.mktemp("labels")
-    build_labels(dataset_at(tiny_root), Prepare(0.2, [1.0]), tiny_index, out)
-    return Labels.open(out)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """Whatever is drawn, everything in a frame follows the matrices that the batch records."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -12,18 +10,16 @@ from pipeline.frames.augmentation import BevAugmentation, ImageAugmentation
 from pipeline.frames.batch import NO_REGION, FrameBatch
 from pipeline.frames.dataset import FrameLoader
 from pipeline.frames.index import FrameIndex
-from pipeline.frames.labels import Labels, build_labels
+from pipeline.frames.labels import Labels
 from pipeline.geometry.boxes import points_in_box, transform_boxes
 from pipeline.geometry.grid import BevGrid
 from pipeline.geometry.transforms import Matrix
-from pipeline.params import Prepare
 from tests.frames.tiny_dataset import (
     GRID,
     SIZE,
     PointNumbers,
     augmentation_params,
     beacons,
-    dataset_at,
     frames_params,
     static_points,
 )
@@ -38,13 +34,6 @@ augmentations = st.builds(
     BevAugmentation, st.booleans(), st.booleans(), angles, st.floats(0.5, 2.0),
     st.tuples(st.floats(-5, 5), st.floats(-5, 5), st.floats(-1, 1)),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def labels(tiny_root: Path, tiny_index: FrameIndex, tmp_path_factory: pytest.TempPathFactory) -> Labels:
-    out = tmp_path_factory.mktemp("labels")
-    build_labels(dataset_at(tiny_root), Prepare(0.2, [1.0]), tiny_index, out)
-    return Labels.open(out)
 
 
 @pytest.fixture(scope="module")
