@@ -49,6 +49,7 @@ def train(arm: str, trial: str, seed: int, *, publish: bool) -> None:
         "frames": params.frames,
         "networks": params.networks,
         "finetune.augmentation": own.augmentation,
+        "finetune.pretrained_lr": own.pretrained_lr,
         "schedule": schedule,
     }
     start = Path("data/checkpoints/start", arm)
@@ -70,7 +71,15 @@ def train(arm: str, trial: str, seed: int, *, publish: bool) -> None:
     positions, work = [index.position(t) for t in tokens], finetune_work(params, runtime, modality, task)
     run = Run(f"{arm} {trial} seed {seed}", positions, schedule, seed, scratch, work)
     weights, history, transferred = finetune(
-        loader, run, load_weights(start), params.networks, params.frames, modality, task, replace(runtime, threads=1)
+        loader,
+        run,
+        load_weights(start),
+        params.networks,
+        params.frames,
+        modality,
+        task,
+        replace(runtime, threads=1),
+        pretrained_lr=own.pretrained_lr,
     )
     if publish:
         publish_checkpoint(

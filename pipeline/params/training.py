@@ -85,8 +85,10 @@ class Finetune:
     augmentation: Augmentation
     schedule: Schedule
     map_steps: int | None  # steps of the map task where it needs fewer; null = as in schedule
+    pretrained_lr: float  # factor on the learning rate of tensors that start weights were given for; 0 = frozen
 
     def __post_init__(self) -> None:
+        require(self.pretrained_lr >= 0, f"pretrained_lr must not lie below 0, not {self.pretrained_lr}")
         for trial in self.trials:
             task, fraction = parse_trial(trial)
             require(task in ("detection", "map"), f"tasks are detection and map, not {task}")

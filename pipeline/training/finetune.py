@@ -1,4 +1,6 @@
-"""Fine-tuning with few labels: 3D detection or BEV map segmentation, all parameters train."""
+"""Fine-tuning with few labels: 3D detection or BEV map segmentation."""
+
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -6,6 +8,7 @@ from pipeline.frames.batch import FrameBatch
 from pipeline.frames.dataset import FrameLoader
 from pipeline.networks.heads.map import MapHead
 from pipeline.networks.model import BevModel
+from pipeline.networks.transfer import freeze
 from pipeline.objectives.detection import detection_loss
 from pipeline.objectives.map_segmentation import map_loss
 from pipeline.params import Frames, Networks, Runtime
@@ -24,6 +27,8 @@ def finetune(
     modality: str,
     task: str,
     runtime: Runtime,
+    *,
+    pretrained_lr: float = 1.0,
 ) -> tuple[dict[str, Tensor], History, dict[str, int | list[str]]]:
     """Trains one cell of the matrix.
 
@@ -34,6 +39,8 @@ def finetune(
             is absent starts at random.
         modality: L or LC.
         task: detection or map.
+        pretrained_lr: factor on the learning rate of the tensors that start weights were given for; 0 freezes them. A
+            model from scratch has none, and trains all of its parameters at the full rate.
 
     Returns:
         Weights of the whole model, the losses, and how many tensors the start weights matched, missed, ….
@@ -46,6 +53,9 @@ def finetune(
     model = BevModel(networks, frames, modality, task)
     transfer = model.load_start(start_weights)
     model.to(device)
+    if pretrained_lr == 0:
+        freeze(model, set(transfer.matched))
+    run = replace(run, lr_factors=dict.fromkeys(transfer.matched, pretrained_lr))
     compile_dense(model, runtime, device)
 
     def load(step: Step) -> FrameBatch:

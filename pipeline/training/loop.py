@@ -3,9 +3,9 @@
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,6 +44,7 @@ class Run:
         seed: of initial weights, order and augmentation.
         scratch: directory of the resume state; it belongs to this run's params, inputs and code alone.
         work: under which key the cost of a frame is noted; nothing is noted without it.
+        lr_factors: on the learning rate of parameters by name; 1 for those that are left out.
     """
 
     title: str
@@ -52,6 +53,7 @@ class Run:
     seed: int
     scratch: Path
     work: str | None = None
+    lr_factors: Mapping[str, float] = field(default_factory=dict)
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -81,7 +83,7 @@ def fit(
         NonFiniteLossError: a term or the gradient norm is not finite.
     """
     steps = total_steps(run.schedule, len(run.positions))
-    optimizer, cycle = build_optimizer(module, run.schedule, steps)
+    optimizer, cycle = build_optimizer(module, run.schedule, steps, run.lr_factors)
     state = ResumeState(run.scratch / "state.pt", module, optimizer, cycle)
     history = state.load()
     done = len(history.rows)

@@ -189,6 +189,20 @@ def test_one_cycle_peaks_at_the_learning_rate_and_spares_norms_and_biases() -> N
     assert all(parameter.ndim == 1 for parameter in optimizer.param_groups[1]["params"])
 
 
+def test_named_parameters_follow_the_cycle_at_their_own_rate() -> None:
+    network = problem()[0]
+    optimizer, cycle = build_optimizer(network, SCHEDULE, 40, {"0.weight": 0.1, "0.bias": 0.1})
+    groups = optimizer.param_groups
+    assert [len(group["params"]) for group in groups] == [1, 1, 1, 1]
+    assert groups[2]["params"][0] is network.get_parameter("0.weight")
+    assert [group["weight_decay"] for group in groups] == [0.01, 0.0, 0.01, 0.0]
+    for _ in range(40):
+        full, _, slow, _ = cycle.get_last_lr()
+        assert slow == pytest.approx(full / 10)
+        optimizer.step()
+        cycle.step()
+
+
 def test_history_is_written_as_csv(tmp_path: Path) -> None:
     History([{"loss": 2.0, "lr": 0.1}, {"loss": 1 / 3, "lr": 0.05}]).write(tmp_path / "history.csv")
     assert (tmp_path / "history.csv").read_text() == "step,loss,lr\n0,2,0.1\n1,0.333333,0.05\n"
