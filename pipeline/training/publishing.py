@@ -13,6 +13,7 @@ from pipeline.artifacts.checkpoint import save_weights
 from pipeline.artifacts.code import code_record
 from pipeline.artifacts.publish import publish
 from pipeline.training.history import History
+from pipeline.training.launch import rank
 
 
 def scratch_folder(stage: str, params: Mapping[str, Any], inputs: Iterable[Path]) -> Path:
@@ -40,7 +41,12 @@ def publish_checkpoint(
     outside_labels: Iterable[str] = (),
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Publishes weights.safetensors, history.csv and card.json as the folder `final`; removes the scratch folder."""
+    """Publishes weights.safetensors, history.csv and card.json as the folder `final`; removes the scratch folder.
+
+    Of the processes of a training the first one does, the others have nothing to do.
+    """
+    if rank() != 0:
+        return
     with publish(final) as draft:
         save_weights(draft, weights)
         history.write(draft / "history.csv")

@@ -47,7 +47,8 @@ def build_optimizer(
             groups.setdefault((schedule.lr * factors.get(name, 1.0), decay), []).append(parameter)
     optimizer = AdamW(
         [{"params": own, "lr": lr, "weight_decay": decay} for (lr, decay), own in groups.items()],
-        betas=(HIGH_MOMENTUM, 0.99), fused=True,
+        betas=(HIGH_MOMENTUM, 0.99),
+        fused=schedule.precision != "16-mixed",  # the fused one takes scaled gradients, which cannot be clipped
     )  # fmt: skip
     cycle = OneCycleLR(
         optimizer,
