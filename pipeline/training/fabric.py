@@ -3,6 +3,7 @@
 import os
 from datetime import timedelta
 
+import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision, Precision
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
@@ -49,4 +50,5 @@ def open_fabric(runtime: Runtime, precision: str, seed: int) -> Fabric:
             plugins=[number, TorchElasticEnvironment()],
         )  # fmt: skip
     fabric.launch()
+    torch.set_num_threads(runtime.threads)  # Fabric has set what it thinks best; another number rounds otherwise
     return fabric

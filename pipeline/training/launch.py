@@ -7,6 +7,7 @@ DVC runs a stage as one process. With more than one device that process becomes 
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.params import Runtime, load_runtime
@@ -47,10 +48,11 @@ def _start(runtime: Runtime, command: list[str]) -> None:
 
     several = runtime.nodes > 1
     node, endpoint = _place_among_nodes(runtime) if several else (0, "localhost:0")
+    meeting: dict[str, Any] = {"rank": node, "timeout": PATIENCE}  # numbers, whatever the hints of LaunchConfig say
     config = LaunchConfig(
         min_nodes=runtime.nodes, max_nodes=runtime.nodes, nproc_per_node=runtime.devices, run_id="calico",
         rdzv_backend="static" if several else "c10d", rdzv_endpoint=endpoint,
-        rdzv_configs={"rank": str(node), "timeout": str(PATIENCE)}, max_restarts=0,
+        rdzv_configs=meeting, max_restarts=0,
     )  # fmt: skip
     try:
         elastic_launch(config, sys.executable)(*command)
