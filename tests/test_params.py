@@ -38,6 +38,8 @@ def test_committed_files_load() -> None:
         ("networks.lidar.voxel_channels", [], "voxel_channels must not be empty"),
         ("pretrain_lidar.schedule.steps", None, "give epochs, steps or both"),
         ("finetune.schedule.epochs", 0.0, "give epochs, steps or both, above 0"),
+        ("pretrain_lidar.schedule.micro_batch", 3, "micro_batch must divide batch"),
+        ("finetune.schedule.ema", 1.0, "ema must lie between 0 and 1"),
         ("finetune.schedule.steps", -1, "give epochs, steps or both, above 0"),
         ("finetune.pretrained_lr", -0.1, "pretrained_lr must not lie below 0"),
         ("arms.calico.modality", "C", "modality is L or LC"),

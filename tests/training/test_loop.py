@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -39,10 +40,15 @@ def train(
     unreadable: int | None = None,
     slow: Callable[[int], float] = lambda number: 0.0,
     dropout: bool = True,
+    schedule: Schedule = SCHEDULE,
+    seen: list[dict[str, Tensor]] | None = None,
 ) -> tuple[nn.Module, History, list[int]]:
-    """Also returns the numbers of the steps whose batches were loaded, in the order of loading."""
-    network, inputs, targets = problem()
-    network.train(dropout)
+    """Also returns the numbers of the steps whose batches were loaded, in the order of loading.
+
+    `seen` takes the weights that each forward pass finds.
+    """
+    module, inputs, targets = problem()
+    module.train(dropout)
     loaded: list[int] = []
 
     def load(step: Step) -> tuple[Tensor, Tensor]:
@@ -55,11 +61,14 @@ def train(
     def losses(network: nn.Module, step: Step, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         if step.number == die_at:
             raise Killed
+        if seen is not None:
+            seen.append({name: tensor.clone() for name, tensor in module.state_dict().items()})
         loss = (network(batch[0]) - batch[1]).square().mean()
         return {"loss": loss * float("nan") if step.number == spoil_at else loss}
 
-    run = Run("test", range(32), SCHEDULE, 3, scratch)
-    return network, fit(open_fabric(RUNTIME, "32-true", 3), network, load, losses, run, RUNTIME), loaded
+    run = Run("test", range(32), schedule, 3, scratch)
+    fabric = open_fabric(RUNTIME, schedule.precision, 3)
+    return module, fit(fabric, module, load, losses, run, RUNTIME), loaded
 
 
 def assert_same_weights(one: nn.Module, two: nn.Module) -> None:
@@ -149,6 +158,55 @@ def test_error_in_load_reaches_the_caller_and_the_steps_before_are_kept(step: in
     assert loaded == list(range(step, 40))
     assert history.rows == whole.rows
     assert_same_weights(straight, resumed)
+
+
+def test_micro_batches_add_up_to_the_batch(tmp_path: Path) -> None:
+    """Their gradients, losses and norms are means over the same four frames; nothing here depends on the others."""
+    whole, history, _ = train(tmp_path / "whole", dropout=False)
+    parts, rows, loaded = train(tmp_path / "parts", dropout=False, schedule=replace(SCHEDULE, micro_batch=1))
+    assert loaded == [number for number in range(40) for _ in range(4)]
+    for a, b in zip(whole.state_dict().values(), parts.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+    for one, other in zip(history.rows, rows.rows, strict=True):
+        assert other == pytest.approx(one, rel=1e-3)
+
+
+def test_average_of_the_weights_is_what_is_left(tmp_path: Path) -> None:
+    """By hand from the weights after every step; and a killed run continues to the same average."""
+    averaged = replace(SCHEDULE, ema=0.8)
+    seen: list[dict[str, Tensor]] = []
+    module, _, _ = train(tmp_path / "straight", schedule=averaged, seen=seen)
+    last = torch.load(tmp_path / "straight/state.pt", weights_only=True)["module"]
+    expected = seen[1]
+    for weights in [*seen[2:], last]:
+        expected = {name: 0.8 * expected[name] + 0.2 * tensor for name, tensor in weights.items()}
+    for name, tensor in module.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name])
+        assert not torch.equal(tensor, last[name])
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", die_at=23, schedule=averaged)
+    resumed, *_ = train(tmp_path / "killed", schedule=averaged)
+    assert_same_weights(module, resumed)
+    again, *_ = train(tmp_path / "killed", schedule=averaged)  # killed before it was published
+    assert_same_weights(module, again)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_mixed_precision_trains_and_resumes(precision: Literal["bf16-mixed", "16-mixed"], tmp_path: Path) -> None:
+    """Near the losses of full precision, not equal to them; the scaler of float16 gradients is part of the state."""
+    _, full, _ = train(tmp_path / "full")
+    mixed = replace(SCHEDULE, precision=precision)
+    straight, whole, _ = train(tmp_path / "straight", schedule=mixed)
+    assert [row["loss"] for row in whole.rows[:5]] == pytest.approx([row["loss"] for row in full.rows[:5]], rel=0.05)
+    assert whole.rows != full.rows
+    assert all(parameter.dtype == torch.float32 for parameter in straight.parameters())
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", die_at=23, schedule=mixed)
+    resumed, history, _ = train(tmp_path / "killed", schedule=mixed)
+    assert history.rows == whole.rows
+    assert_same_weights(straight, resumed)
+    state = torch.load(tmp_path / "killed/state.pt", weights_only=True)["precision"]
+    assert bool(state) == (precision == "16-mixed")
 
 
 def test_steps_of_a_schedule() -> None:

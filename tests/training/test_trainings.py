@@ -97,16 +97,19 @@ def small(world: Path, world_runtime: Runtime, tmp_path_factory: pytest.TempPath
     return Small(params, index, Labels.open(out / "labels"), regions, world_runtime)
 
 
-def train_lidar(small: Small, scratch: Path) -> tuple[Weights, History]:
+def train_lidar(small: Small, scratch: Path, schedule: Schedule = SCHEDULE) -> tuple[Weights, History]:
     own = replace(small.params.pretrain_lidar, rich=64, less=64)
     loader = small.loader(regions=small.regions, augmentation=own.augmentation)
-    return pretrain_lidar(loader, small.run(scratch), NETWORKS, own, small.runtime)
+    return pretrain_lidar(loader, small.run(scratch, schedule), NETWORKS, own, small.runtime)
 
 
-def train_camera(small: Small, teacher: Weights, scratch: Path) -> tuple[Weights, History]:
+def train_camera(
+    small: Small, teacher: Weights, scratch: Path, schedule: Schedule = SCHEDULE
+) -> tuple[Weights, History]:
     own = replace(small.params.distill_camera, rich=64, less=64)
     loader = small.loader(regions=small.regions, images=True, augmentation=own.augmentation)
-    weights, history, _ = distill_camera(loader, small.run(scratch), teacher, {}, NETWORKS, FRAMES, own, small.runtime)
+    run = small.run(scratch, schedule)
+    weights, history, _ = distill_camera(loader, run, teacher, {}, NETWORKS, FRAMES, own, small.runtime)
     return weights, history
 
 
@@ -284,6 +287,22 @@ def test_start_weights_are_where_the_training_begins(small: Small, start: Weight
     assert len(matrices) > 20
     assert all(torch.allclose(given[name], start[name], atol=1e-6) for name in matrices)
     assert not any(torch.allclose(scratch[name], start[name], atol=1e-6) for name in matrices)
+
+
+def test_bfloat16_trains_all_three(
+    small: Small, lidar: tuple[Weights, History], camera: tuple[Weights, History], start: Weights, tmp_path: Path
+) -> None:
+    """Losses near those of full precision, of the weights themselves float32."""
+    mixed = replace(SCHEDULE, precision="bf16-mixed")
+    weights, history = train_lidar(small, tmp_path / "lidar", mixed)
+    assert all(tensor.dtype != torch.bfloat16 for tensor in weights.values())
+    _, distilled = train_camera(small, lidar[0], tmp_path / "camera", mixed)
+    for ours, full in ((history, lidar[1]), (distilled, camera[1])):
+        assert ours.rows != full.rows
+        assert [r["loss"] for r in ours.rows] == pytest.approx([r["loss"] for r in full.rows], rel=0.05)
+    _, tuned, _ = train_task(small, start, "LC", "detection", tmp_path / "task", mixed)
+    _, exact, _ = train_task(small, start, "LC", "detection", tmp_path / "exact")
+    assert tuned.rows[0]["loss"] == pytest.approx(exact.rows[0]["loss"], rel=0.05)
 
 
 @pytest.mark.parametrize("given", [{"lidar", "camera"}, {"lidar"}])
