@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from pipeline.engine import progress_bar
 from pipeline.frames.order import batches
 from pipeline.params import Runtime, Schedule
 from pipeline.throughput import file_size, note_steps
 from pipeline.training.history import History
+from pipeline.training.interrupt import StopRequest
+from pipeline.training.resume import ResumeState
 from pipeline.training.schedule import build_optimizer, total_steps
 
 Batch = TypeVar("Batch")
@@ -72,21 +72,23 @@ def fit(
         load: gives the batch of a step; may run ahead in threads, so it must not draw from global random state.
         losses: the forward pass of one step; a dictionary of scalars whose `loss` is minimised.
         run: the run.
-        runtime: loader threads, and seconds between two saves of the resume state.
+        runtime: loader threads, time budget, and seconds between two saves of the resume state.
 
     Returns:
         Loss terms, learning rate and gradient norm of every step.
 
     Raises:
         NonFiniteLossError: a term or the gradient norm is not finite.
+        Interrupted: SIGTERM, Ctrl-C or the time budget ended it between two steps; the state is saved.
+        UserError: the state to continue from is unreadable, or there is no room to save one.
     """
     steps = total_steps(run.schedule, len(run.positions))
     optimizer, cycle = build_optimizer(module, run.schedule, steps)
-    state = ResumeState(run.scratch / "state.pt", module, optimizer, cycle)
+    state = ResumeState(run.scratch / "state.pt", {"module": module, "optimizer": optimizer, "cycle": cycle})
     history = state.load()
     done = len(history.rows)
     last_save = began = time.monotonic()
-    with progress_bar() as bar:
+    with progress_bar() as bar, StopRequest(runtime.time_budget) as stop:
         task = bar.add_task(run.title, total=steps, completed=done)
         for step, batch in _ahead(_steps(run, steps, done), load, runtime.loader_threads):
             terms = losses(step, batch)
@@ -106,12 +108,16 @@ def fit(
                 began = time.monotonic()  # the first step warms up and is not counted
             history.rows.append(row)
             bar.update(task, advance=1, description=f"{run.title}  loss {row['loss']:.3f}")
-            if time.monotonic() - last_save > runtime.save_every:
+            stopping = stop.made() and step.number + 1 < steps
+            if stopping or time.monotonic() - last_save > runtime.save_every:
                 state.save(history)
                 last_save = time.monotonic()
+            if stopping:
+                stop.obey(run.title, len(history.rows), steps)
     frames = (len(history.rows) - done - 1) * min(run.schedule.batch, len(run.positions))
     seconds = time.monotonic() - began
-    state.save(history)  # a kill before the publishing costs nothing
+    if len(history.rows) > done:
+        state.save(history)  # a kill before the publishing costs nothing
     if run.work and frames > 0:
         note_steps(run.work, frames, seconds, file_size(state.path))
     return history
@@ -134,34 +140,3 @@ def _ahead(steps: Iterator[Step], load: Callable[[Step], Batch], threads: int) -
             loaded = batch.result()
             waiting.extend((following, pool.submit(load, following)) for following in itertools.islice(steps, 1))
             yield step, loaded
-
-
-class ResumeState:
-    """Weights, optimiser, schedule, random state and history of an unfinished run, in one file."""
-
-    def __init__(self, path: Path, module: nn.Module, optimizer: Optimizer, cycle: LRScheduler) -> None:
-        self.path = path
-        self.parts: dict[str, nn.Module | Optimizer | LRScheduler] = {
-            "module": module,
-            "optimizer": optimizer,
-            "cycle": cycle,
-        }
-
-    def save(self, history: History) -> None:
-        """Replaces the file by rename, so that a kill leaves the old state or the new one."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
-        state |= {"random": torch.get_rng_state(), "rows": history.rows}
-        draft = self.path.with_suffix(".draft")
-        torch.save(state, draft)
-        draft.replace(self.path)
-
-    def load(self) -> History:
-        """Restores the parts and returns the history so far; an empty one if there is nothing to continue."""
-        if not self.path.is_file():
-            return History()
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
-        for name, part in self.parts.items():
-            part.load_state_dict(state[name])
-        torch.set_rng_state(state["random"])
-        return History(state["rows"])

@@ -89,7 +89,7 @@ def test_another_seed_of_dropout_would_show(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         train(tmp_path, die_at=23)
     state = torch.load(tmp_path / "state.pt", weights_only=True)
-    state["random"] = torch.Generator().manual_seed(99).get_state()
+    state["random"]["torch"] = torch.Generator().manual_seed(99).get_state()
     torch.save(state, tmp_path / "state.pt")
     resumed, *_ = train(tmp_path)
     straight, *_ = train(tmp_path / "straight")
