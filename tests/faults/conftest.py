@@ -1,6 +1,7 @@
 """A project in which each training stage takes a second, with what the undisturbed stages publish."""
 
 import shutil
+from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 
 from pipeline.params import Runtime
 from stages import distill_camera, finetune, pretrain_lidar, start
+from tests.faults.training_process import Stages
 
 STEPS = 3
 CELL = ("scratch-LC", "detection-1.0")
@@ -35,6 +37,13 @@ def training_template(region_template: Path, world_runtime: Runtime, tmp_path_fa
         for seed in (0, 1):
             finetune.main(*CELL, seed)
     return project
+
+
+@pytest.fixture(scope="session")
+def stages() -> Iterator[Stages]:
+    """Runs training stages."""
+    with Stages() as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,21 +2,15 @@
 
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from pipeline.artifacts.publish import strays
 from tests.faults.conftest import CELL, STEPS
+from tests.faults.published import COMMANDS, assert_published, content
 from tests.faults.training_process import DIES_IN, STEPS_RUN, Stages
 
-COMMANDS = {
-    "pretrain_lidar": (["pretrain_lidar", "prc"], "data/checkpoints/pretrain_lidar/prc"),
-    "distill_camera": (["distill_camera", "rad"], "data/checkpoints/distill_camera/rad"),
-    "finetune": (["finetune", *CELL, "0"], f"data/checkpoints/finetune/{CELL[0]}/{CELL[1]}-0"),
-}
 # Steps that are left for the same command, by the point of death; a state is saved after each.
 LEFT = {
     "forward": STEPS - DIES_IN,
@@ -29,23 +23,6 @@ LEFT = {
     "artifact not renamed": 0,
     "published, scratch not removed": 0,
 }
-
-
-@pytest.fixture(scope="module")
-def stages() -> Iterator[Stages]:
-    with Stages() as server:
-        yield server
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def assert_published(project: Path, template: Path, out: str) -> None:
-    """The artifact is that of the undisturbed run, and nothing else lies around."""
-    assert content(project / out) == content(template / out)
-    assert not any(stray.exists() for stray in strays(project / out))
-    assert [path.name for path in (project / "scratch").rglob("*") if path.suffix in (".pt", ".draft")] == []
 
 
 @pytest.mark.parametrize("point", LEFT)

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -33,6 +34,8 @@ MAINS: dict[str, Callable[..., None]] = {
 SAID = "said.txt"  # stdout and stderr of the last stage, in its project
 STEPS_RUN = "steps_run.txt"  # how many optimiser steps it did
 DIES_IN = 1  # the step, counted from 0
+DRAFT = r"^data/([\w-]+/)+\.[^/]+\.draft$"  # of an artifact
+WAITING = Path("waiting.txt")  # is removed by the test once it has sent its signal
 
 
 class Stages:
@@ -150,6 +153,39 @@ def beside_one_ahead(steps: list[int]) -> None:
     register_optimizer_step_post_hook(hook)
 
 
+def asks_for_a_signal(steps: list[int]) -> None:
+    """Waits a moment in a step, for the test to send something."""
+
+    def hook(*_: Any) -> None:
+        if len(steps) == DIES_IN + 1:
+            WAITING.touch()
+            while WAITING.exists():
+                time.sleep(0.01)
+
+    register_optimizer_step_post_hook(hook)
+
+
+def disk_full_for_the_state(steps: list[int]) -> None:
+    """What is written into the draft meets a real full disk."""
+
+    def hook(*_: Any) -> None:
+        if len(steps) == DIES_IN + 1:
+            (state,) = Path("scratch").glob("*/*/state.pt")
+            state.with_suffix(".draft").symlink_to("/dev/full")
+
+    register_optimizer_step_post_hook(hook)
+
+
+def no_room_for_the_artifact(_: list[int]) -> None:
+    """From the making of its draft on, no file may grow beyond 16 KiB."""
+
+    def watch(called: str, arguments: tuple[Any, ...]) -> None:
+        if called == "os.mkdir" and re.search(DRAFT, str(arguments[0])):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, 1 << 14))
+
+    sys.addaudithook(watch)
+
+
 POINTS: dict[str, Callable[[list[int]], None]] = {
     "forward": in_forward,
     "backward": in_backward,
@@ -158,10 +194,13 @@ POINTS: dict[str, Callable[[list[int]], None]] = {
     "half a draft of the state": in_the_draft_of_the_state,
     "draft of the state not renamed": before("os.rename", r"state\.draft$"),
     "between the files of the artifact": before("open", r"history\.csv$"),
-    "artifact not renamed": before("os.rename", r"^data/([\w-]+/)+\.[^/]+\.draft$"),
+    "artifact not renamed": before("os.rename", DRAFT),
     "published, scratch not removed": before("shutil.rmtree", "^scratch/"),
     "ahead": ahead_only,
     "beside one ahead": beside_one_ahead,
+    "asks for a signal": asks_for_a_signal,
+    "disk full for the state": disk_full_for_the_state,
+    "no room for the artifact": no_room_for_the_artifact,
 }
 
 
