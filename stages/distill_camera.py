@@ -15,6 +15,7 @@ from pipeline.params import load_params, load_runtime
 from pipeline.regions.store import RegionStore
 from pipeline.training.device import device_class
 from pipeline.training.distill_camera import distill_camera
+from pipeline.training.launch import on_every_device
 from pipeline.training.loop import Run
 from pipeline.training.publishing import publish_checkpoint, scratch_folder
 from pipeline.work import distill_camera_work
@@ -61,4 +62,4 @@ def main(method: str) -> None:
 
 if __name__ == "__main__":
     with user_errors():
-        main(sys.argv[1])
+        on_every_device(main, sys.argv[1])

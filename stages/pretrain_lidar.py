@@ -9,6 +9,7 @@ from pipeline.frames.index import FrameIndex
 from pipeline.params import load_params, load_runtime
 from pipeline.regions.store import RegionStore
 from pipeline.training.device import device_class
+from pipeline.training.launch import on_every_device
 from pipeline.training.loop import Run
 from pipeline.training.pretrain_lidar import pretrain_lidar
 from pipeline.training.publishing import publish_checkpoint, scratch_folder
@@ -43,4 +44,4 @@ def main(method: str) -> None:
 
 if __name__ == "__main__":
     with user_errors():
-        main(sys.argv[1])
+        on_every_device(main, sys.argv[1])

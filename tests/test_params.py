@@ -39,6 +39,7 @@ def test_committed_files_load() -> None:
         ("pretrain_lidar.schedule.steps", None, "give epochs, steps or both"),
         ("finetune.schedule.epochs", 0.0, "give epochs, steps or both, above 0"),
         ("finetune.schedule.steps", -1, "give epochs, steps or both, above 0"),
+        ("finetune.pretrained_lr", -0.1, "pretrained_lr must not lie below 0"),
         ("arms.calico.modality", "C", "modality is L or LC"),
         ("networks.heads.groups", [["car"], ["truck"]], "groups must hold each of car, truck"),
         ("networks.heads.nms_radii", {"car": 2.0}, "nms_radii must name each of car, truck"),

@@ -14,7 +14,7 @@ from pipeline.objectives.point_sampling import DrawnPoints
 from pipeline.objectives.rad import rad
 from pipeline.params import DistillCamera, Frames, Networks, Runtime
 from pipeline.training.compilation import compile_dense
-from pipeline.training.device import place
+from pipeline.training.fabric import open_fabric
 from pipeline.training.history import History
 from pipeline.training.loop import Run, Step, fit
 from pipeline.training.pretrain_lidar import LidarEmbedding, draw_contrast_points, in_reach
@@ -66,26 +66,26 @@ def distill_camera(
     Raises:
         UserError: the start weights are of another image backbone.
     """
-    device = place(runtime, run.seed)
-    teacher = LidarEmbedding(networks).to(device)
+    fabric = open_fabric(runtime, run.schedule.precision, run.seed)
+    teacher = LidarEmbedding(networks).to(fabric.device)
     teacher.load_state_dict(teacher_weights)
     teacher.eval().requires_grad_(False)
     student = CameraEmbedding(networks, frames)
     transfer = load_start(student, start_weights, least_matched=networks.camera.least_matched)
-    student.to(device)
+    student.to(fabric.device)
     for network in (teacher, student):
-        compile_dense(network, runtime, device)
+        compile_dense(network, runtime, fabric.device)
 
     def load(step: Step) -> FrameBatch:
-        return loader.load(step.positions, step.epoch, run.seed, device=device)
+        return loader.load(step.positions, step.epoch, run.seed, device=fabric.device)
 
-    def losses(step: Step, batch: FrameBatch) -> dict[str, Tensor]:
+    def losses(network: nn.Module, step: Step, batch: FrameBatch) -> dict[str, Tensor]:
         inside = in_reach(batch, networks.grid.reach)
-        drawn = draw_contrast_points(batch, inside, rich=params.rich, less=params.less, seed=run.seed, step=step.number)
-        with torch.no_grad():
+        drawn = draw_contrast_points(batch, inside, rich=params.rich, less=params.less, seed=step.seed)
+        with torch.no_grad(), fabric.autocast():
             target = teacher(batch, drawn)
-        embeddings, logits = student(batch, drawn)
-        loss = rad(embeddings, target, drawn.region, drawn.frame, temperature=params.temperature)
+        embeddings, logits = network(batch, drawn)
+        loss = rad(embeddings, target.float(), drawn.region, drawn.frame, temperature=params.temperature)
         if not params.depth_supervision:
             return {"loss": loss}
         assert batch.bev_from_image is not None
@@ -98,5 +98,5 @@ def distill_camera(
         depth = depth_loss(logits, targets)
         return {"loss": loss + params.depth_supervision * depth, "rad": loss, "depth": depth}
 
-    history = fit(student, load, losses, run, runtime)
+    history = fit(fabric, student, load, losses, run, runtime)
     return student.state_dict(), history, transfer.record()

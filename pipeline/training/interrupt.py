@@ -8,9 +8,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from pipeline.training.agreement import any_process
-
-# EX_TEMPFAIL of sysexits.h: nothing is wrong, run the same command again and it continues.
-RESUME_ME = 75
+from pipeline.training.launch import RESUME_ME, rank
 
 
 class Interrupted(SystemExit):
@@ -64,6 +62,8 @@ class StopRequest:
             reason = signal.Signals(self._signal).name
         elif self._late():
             reason = f"runtime.yaml: time_budget of {self._budget:g} s"
+        if rank() != 0:
+            raise Interrupted
         message = f"{title}: stopped after step {done} of {steps} ({reason}); saved, the same command continues"
         print(message, file=sys.stderr)
         raise Interrupted

@@ -12,7 +12,7 @@ from pipeline.objectives.point_sampling import DrawnPoints, draw_points
 from pipeline.objectives.prc import prc
 from pipeline.params import Networks, PretrainLidar, Runtime
 from pipeline.training.compilation import compile_dense
-from pipeline.training.device import place
+from pipeline.training.fabric import open_fabric
 from pipeline.training.history import History
 from pipeline.training.loop import Run, Step, fit
 
@@ -45,30 +45,30 @@ def pretrain_lidar(
     Returns:
         Weights named `lidar.*` and `lidar_projector.*`, and the losses.
     """
-    device = place(runtime, run.seed)
-    network = LidarEmbedding(networks).to(device)
-    compile_dense(network, runtime, device)
+    fabric = open_fabric(runtime, run.schedule.precision, run.seed)
+    embedding = LidarEmbedding(networks).to(fabric.device)
+    compile_dense(embedding, runtime, fabric.device)
 
     def load(step: Step) -> tuple[FrameBatch, FrameBatch]:
         # Uncropped, so that row i is the same point in both views.
         one, two = (
-            loader.load(step.positions, step.epoch, run.seed, view, crop=False, device=device)
+            loader.load(step.positions, step.epoch, run.seed, view, crop=False, device=fabric.device)
             for view in ("one", "two")
         )
         return one, two
 
-    def losses(step: Step, views: tuple[FrameBatch, FrameBatch]) -> dict[str, Tensor]:
+    def losses(network: nn.Module, step: Step, views: tuple[FrameBatch, FrameBatch]) -> dict[str, Tensor]:
         one, two = views
         drawn = draw_contrast_points(
             one, in_reach(one, networks.grid.reach) & in_reach(two, networks.grid.reach),
-            rich=params.rich, less=params.less, seed=run.seed, step=step.number,
+            rich=params.rich, less=params.less, seed=step.seed,
         )  # fmt: skip
         return prc(
             network(one, drawn), network(two, drawn), drawn.region, temperature=params.temperature, alpha=params.alpha
         )
 
-    history = fit(network, load, losses, run, runtime)
-    return network.state_dict(), history
+    history = fit(fabric, embedding, load, losses, run, runtime)
+    return embedding.state_dict(), history
 
 
 def in_reach(batch: FrameBatch, reach: float) -> Tensor:
@@ -76,11 +76,9 @@ def in_reach(batch: FrameBatch, reach: float) -> Tensor:
     return (batch.points[:, :2].abs() < reach).all(1)
 
 
-def draw_contrast_points(
-    batch: FrameBatch, eligible: Tensor, *, rich: int, less: int, seed: int, step: int
-) -> DrawnPoints:
-    """Draws the points of a contrast; a pure function of the batch, the seed and the step."""
+def draw_contrast_points(batch: FrameBatch, eligible: Tensor, *, rich: int, less: int, seed: int) -> DrawnPoints:
+    """Draws the points of a contrast; a pure function of the batch and the seed."""
     if batch.region_ids is None:
         raise ValueError("a contrast needs frames loaded with their regions")
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    generator = torch.Generator().manual_seed(seed)
     return draw_points(batch.region_ids, batch.frame_of_point, eligible, rich=rich, less=less, generator=generator)

@@ -14,6 +14,7 @@ from pipeline.artifacts.code import code_record
 from pipeline.artifacts.publish import publish
 from pipeline.training.disk import told_when_full
 from pipeline.training.history import History
+from pipeline.training.launch import rank
 
 
 def scratch_folder(stage: str, params: Mapping[str, Any], inputs: Iterable[Path]) -> Path:
@@ -43,9 +44,13 @@ def publish_checkpoint(
 ) -> None:
     """Publishes weights.safetensors, history.csv and card.json as the folder `final`; removes the scratch folder.
 
+    Of the processes of a training the first one does, the others have nothing to do.
+
     Raises:
         UserError: there is no room; the finished state stays in the scratch folder.
     """
+    if rank() != 0:
+        return
     with told_when_full(final, "nothing was published, the finished training is whole"), publish(final) as draft:
         save_weights(draft, weights)
         history.write(draft / "history.csv")

@@ -18,7 +18,7 @@ from pipeline.training.history import History
 
 
 class Part(Protocol):
-    """A module, an optimiser, a schedule, a gradient scaler, averaged weights, …"""
+    """A module, an optimiser, a schedule, a precision with its gradient scaler, averaged weights, …"""
 
     def state_dict(self) -> dict[str, Any]:
         """All that decides how the training goes on."""
@@ -30,14 +30,15 @@ class Part(Protocol):
 class ResumeState:
     """Parts of a training with a state, random states, and the history, whose length is the position."""
 
-    def __init__(self, path: Path, parts: Mapping[str, Part]) -> None:
+    def __init__(self, path: Path, **parts: Part | None) -> None:
         """Reads and writes nothing yet.
 
         Args:
             path: the file; its folder is that of this run alone (`publishing.scratch_folder`).
-            parts: by the name under which the file holds them.
+            parts: by the name under which the file holds them; None for what this training does without.
         """
-        self.path, self.parts = path, parts
+        self.path = path
+        self.parts = {name: part for name, part in parts.items() if part is not None}
 
     def save(self, history: History) -> None:
         """Replaces the file: written beside it, flushed to the disk and renamed, so that a kill, a crash or a full disk

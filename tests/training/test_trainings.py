@@ -131,6 +131,7 @@ def train_task(
     scratch: Path,
     schedule: Schedule = SCHEDULE,
     networks: Networks = NETWORKS,
+    pretrained_lr: float = 1.0,
 ) -> tuple[Weights, History, dict[str, int | list[str]]]:
     loader = small.loader(
         labels=small.labels if task == "detection" else None,
@@ -138,7 +139,10 @@ def train_task(
         images=modality == "LC",
         augmentation=small.params.finetune.augmentation,
     )
-    return finetune(loader, small.run(scratch, schedule), start, networks, FRAMES, modality, task, small.runtime)
+    return finetune(
+        loader, small.run(scratch, schedule), start, networks, FRAMES, modality, task, small.runtime,
+        pretrained_lr=pretrained_lr,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -280,6 +284,45 @@ def test_start_weights_are_where_the_training_begins(small: Small, start: Weight
     assert len(matrices) > 20
     assert all(torch.allclose(given[name], start[name], atol=1e-6) for name in matrices)
     assert not any(torch.allclose(scratch[name], start[name], atol=1e-6) for name in matrices)
+
+
+@pytest.mark.parametrize("given", [{"lidar", "camera"}, {"lidar"}])
+def test_frozen_start_weights_stay_and_all_else_trains(
+    small: Small, start: Weights, given: set[str], tmp_path: Path
+) -> None:
+    """Running statistics of the batch norms included; a branch that was not given trains."""
+    own = {name: tensor for name, tensor in start.items() if name.split(".")[0] in given}
+    short = replace(SCHEDULE, steps=3)
+    weights, _, _ = train_task(small, own, "LC", "map", tmp_path, short, pretrained_lr=0.0)
+    assert any(name.endswith("running_mean") for name in own)
+    assert all(torch.equal(weights[name], tensor) for name, tensor in own.items())
+    torch.manual_seed(small.run(tmp_path).seed)
+    fresh = BevModel(NETWORKS, FRAMES, "LC", "map")
+    assert all(
+        not torch.equal(parameter, weights[name]) for name, parameter in fresh.named_parameters() if name not in own
+    )
+
+
+def test_start_weights_train_at_their_own_rate(small: Small, start: Weights, tmp_path: Path) -> None:
+    """A hundredth, for Adam moves weights by about the learning rate; a model from scratch knows no such tensor."""
+    short = replace(SCHEDULE, steps=2, weight_decay=0.0)
+
+    def moved(factor: float) -> tuple[float, float]:
+        weights, _, _ = train_task(small, start, "LC", "map", tmp_path / str(factor), short, pretrained_lr=factor)
+        torch.manual_seed(0)
+        before = BevModel(NETWORKS, FRAMES, "LC", "map")
+        before.load_start(start)
+        distance = {name: float((weights[name] - p.detach()).abs().mean()) for name, p in before.named_parameters()}
+        return sum(distance[n] for n in distance if n in start), sum(distance[n] for n in distance if n not in start)
+
+    (slow, new), (full, same) = moved(0.01), moved(1.0)
+    assert 0.005 < slow / full < 0.02
+    assert 0.8 < new / same < 1.25
+    one, two = (
+        train_task(small, {}, "L", "map", tmp_path / name, short, pretrained_lr=factor)[0]
+        for name, factor in (("one", 1.0), ("two", 0.01))
+    )
+    assert all(torch.equal(one[name], two[name]) for name in one)
 
 
 def test_a_branch_that_does_not_fit_is_refused(small: Small, start: Weights, tmp_path: Path) -> None:
