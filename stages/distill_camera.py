@@ -47,7 +47,7 @@ def main(method: str) -> None:
             where=f"dataset.pretrain_split = {params.dataset.pretrain_split}",
             remedy="leave this stage out: `dvc repro pretrain_lidar` needs no image",
         )
-    scratch = scratch_folder("distill_camera", made_with, inputs)
+    scratch = scratch_folder("distill_camera", {**made_with, "method": method}, inputs)
     run = Run(method, positions, own.schedule, own.seed, scratch, distill_camera_work(params, runtime))
     start_weights = {name: torch.from_numpy(array) for name, array in branch_weights(start, "camera").items()}
     weights, history, transferred = distill_camera(

@@ -33,7 +33,7 @@ def main(method: str) -> None:
         processes=runtime.loader_processes,
     )  # fmt: skip
     positions = [i for i in index.split(params.dataset.pretrain_split) if i not in regions.bad_frames]
-    scratch = scratch_folder("pretrain_lidar", made_with, inputs)
+    scratch = scratch_folder("pretrain_lidar", {**made_with, "method": method}, inputs)
     run = Run(method, positions, own.schedule, own.seed, scratch, pretrain_lidar_work(params, runtime))
     weights, history = pretrain_lidar(loader, run, params.networks, own, runtime)
     publish_checkpoint(

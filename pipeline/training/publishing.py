@@ -12,6 +12,7 @@ from pipeline.artifacts.card import dump_json, identity, plain, write_card
 from pipeline.artifacts.checkpoint import save_weights
 from pipeline.artifacts.code import code_record
 from pipeline.artifacts.publish import publish
+from pipeline.training.disk import told_when_full
 from pipeline.training.history import History
 from pipeline.training.launch import rank
 
@@ -44,10 +45,13 @@ def publish_checkpoint(
     """Publishes weights.safetensors, history.csv and card.json as the folder `final`; removes the scratch folder.
 
     Of the processes of a training the first one does, the others have nothing to do.
+
+    Raises:
+        UserError: there is no room; the finished state stays in the scratch folder.
     """
     if rank() != 0:
         return
-    with publish(final) as draft:
+    with told_when_full(final, "nothing was published, the finished training is whole"), publish(final) as draft:
         save_weights(draft, weights)
         history.write(draft / "history.csv")
         write_card(
