@@ -9,27 +9,18 @@ import dataclasses
 import hashlib
 import json
 import math
-import platform
-import sys
 from collections.abc import Iterable, Mapping
-from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.artifacts.code import code_record
+from pipeline.artifacts.environment import environment
 from pipeline.artifacts.publish import write_file
 from pipeline.errors import UserError
 
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
 OUTSIDE = "outside:"  # prefix of a path that is not below the project's root; only its last part is kept
-# fmt: off
-PACKAGES = (
-    "dbscan", "embreex", "nuscenes-devkit", "numpy", "opencv-python-headless", "pandas", "pyarrow",
-    "scikit-learn", "scipy", "simplejpeg", "spconv-cu120", "spconv-cu126", "timm", "torch", "torchvision",
-    "trimesh", "zarr",
-)
-# fmt: on
 
 
 def write_card(
@@ -77,7 +68,7 @@ def write_card(
         "code": code_record(stage, Path.cwd()),
         "seeds": sorted(set(seeds)),
         "labels": label_ledger(labelled, [path for _, path in sources], outside_labels),
-        "environment": environment(device),
+        "environment": digested(environment(device)),
         "metrics": metrics or {},
         "details": details or {},
     }
@@ -153,11 +144,9 @@ def label_ledger(labelled: Iterable[str], inputs: Iterable[Path], outside: Itera
     return {**ledger, "outside": named} if named else ledger
 
 
-def environment(device: str) -> dict[str, Any]:
-    """What the numbers depend on besides code: Python, platform, the packages that compute, the class of the device."""
-    installed = {name: version for name in PACKAGES if (version := _version(name))}
-    system = f"{sys.platform}-{platform.machine()}"
-    return {"python": platform.python_version(), "platform": system, "device": device, "packages": installed}
+def digested(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with its own SHA-256 under `digest`, so that two of them are compared at a glance."""
+    return {"digest": hashlib.sha256(dump_json(plain(record))).hexdigest(), **record}
 
 
 def seal(card: Mapping[str, Any]) -> str:
@@ -201,10 +190,3 @@ def portable(path: str) -> str:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
