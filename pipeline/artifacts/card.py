@@ -20,6 +20,8 @@ from pipeline.errors import UserError
 
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
+REMEDY = "make the artifact again with dvc repro"
+PARTS = {"kind": str, "stage": str, "files": dict, "inputs": list, "params": dict, "code": dict, "labels": dict}
 OUTSIDE = "outside:"  # prefix of a path that is not below the project's root; only its last part is kept
 
 
@@ -86,18 +88,30 @@ def read_card(folder: Path) -> dict[str, Any]:
         UserError: there is none, it is not JSON, it lacks a part, or it was edited after it was written.
     """
     path = folder / CARD
-    remedy = "make the artifact again with dvc repro"
     try:
-        card = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:
-        raise UserError("the artifact has no card", where=str(path), remedy=remedy) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"the card cannot be read: {error}", where=str(path), remedy=remedy) from None
-    parts = {"kind": str, "stage": str, "files": dict, "inputs": list, "params": dict, "code": dict, "labels": dict}
-    if not isinstance(card, dict) or any(not isinstance(card.get(part), form) for part, form in parts.items()):
-        raise UserError("the card lacks a part", where=str(path), remedy=remedy)
+        raise UserError("the artifact has no card", where=str(path), remedy=REMEDY) from None
+    except OSError as error:
+        raise UserError(f"the card cannot be read: {error}", where=str(path), remedy=REMEDY) from None
+    return parse_card(content, str(path))
+
+
+def parse_card(content: bytes, where: str) -> dict[str, Any]:
+    """A card from its bytes, wherever they come from; `where` names them in errors, which are those of `read_card`."""
+    try:
+        card = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"the card cannot be read: {error}", where=where, remedy=REMEDY) from None
+    if not isinstance(card, dict) or any(not isinstance(card.get(part), form) for part, form in PARTS.items()):
+        raise UserError("the card lacks a part", where=where, remedy=REMEDY)
+    digests = [card["files"], card["code"].get("files"), *card["inputs"]]
+    if not all(isinstance(entry, dict) and all(isinstance(text, str) for text in entry.values()) for entry in digests):
+        raise UserError(
+            "the card lacks a part: files, inputs and code are names with digests", where=where, remedy=REMEDY
+        )
     if card.get("seal") != seal(card):
-        raise UserError("the card was edited: its seal does not fit", where=str(path), remedy=remedy)
+        raise UserError("the card was edited: its seal does not fit", where=where, remedy=REMEDY)
     return card
 
 
