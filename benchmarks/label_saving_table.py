@@ -1,7 +1,7 @@
 """Tables of a study of `benchmarks.label_saving`: settings chosen on the tuning scenes, results on the others.
 
     python -m benchmarks.label_saving_table CELLS.csv
-    python -m benchmarks.label_saving_table CELLS.csv --collect FOLDER    # first gathers the finished cells into CELLS.csv
+    python -m benchmarks.label_saving_table CELLS.csv --collect FOLDER    # gathers the finished cells first
 
 For every start, number of labelled scenes and number of steps, the learning rate (and the factor on the rate of
 pre-trained tensors) is the one with the best mean over seeds on the tuning scenes; among settings only those that ran

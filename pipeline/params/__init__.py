@@ -11,13 +11,27 @@ from pipeline.params.networks import CameraNetwork, Grid, Heads, LidarNetwork, N
 from pipeline.params.regions import Regions
 from pipeline.params.results import Evaluate, RegionQuality, Report
 from pipeline.params.runtime import Runtime, load_runtime
-from pipeline.params.training import Arm, DistillCamera, Finetune, PretrainLidar, Schedule, parse_trial
+from pipeline.params.training import (
+    Arm,
+    CameraMethod,
+    DistillCamera,
+    Finetune,
+    LidarMethod,
+    PretrainLidar,
+    Rapc,
+    Schedule,
+    SphereProposals,
+    camera_method,
+    lidar_method,
+    parse_trial,
+)
 from pipeline.strict_yaml import read_model
 
 __all__ = [
-    "Arm", "Augmentation", "CameraNetwork", "Dataset", "DistillCamera", "Evaluate", "Finetune", "Frames", "Grid",
-    "Heads", "LidarNetwork", "Networks", "Params", "Prepare", "PretrainLidar", "RegionQuality", "Regions", "Report",
-    "Runtime", "Schedule", "Simulate", "TransFusion", "load_params", "load_runtime", "parse_trial",
+    "Arm", "Augmentation", "CameraMethod", "CameraNetwork", "Dataset", "DistillCamera", "Evaluate", "Finetune",
+    "Frames", "Grid", "Heads", "LidarMethod", "LidarNetwork", "Networks", "Params", "Prepare", "PretrainLidar", "Rapc",
+    "RegionQuality", "Regions", "Report", "Runtime", "Schedule", "Simulate", "SphereProposals", "TransFusion",
+    "camera_method", "lidar_method", "load_params", "load_runtime", "parse_trial",
 ]  # fmt: skip
 
 
