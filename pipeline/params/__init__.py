@@ -9,15 +9,15 @@ from pathlib import Path
 from pipeline.params.data import Augmentation, Dataset, Frames, Prepare, Simulate
 from pipeline.params.networks import CameraNetwork, Grid, Heads, LidarNetwork, Networks, TransFusion
 from pipeline.params.regions import Regions
-from pipeline.params.results import Evaluate, RegionQuality, Report
+from pipeline.params.results import Evaluate, Probe, RegionQuality, Report
 from pipeline.params.runtime import Runtime, load_runtime
 from pipeline.params.training import Arm, DistillCamera, Finetune, PretrainLidar, Schedule, parse_trial
 from pipeline.strict_yaml import read_model
 
 __all__ = [
     "Arm", "Augmentation", "CameraNetwork", "Dataset", "DistillCamera", "Evaluate", "Finetune", "Frames", "Grid",
-    "Heads", "LidarNetwork", "Networks", "Params", "Prepare", "PretrainLidar", "RegionQuality", "Regions", "Report",
-    "Runtime", "Schedule", "Simulate", "TransFusion", "load_params", "load_runtime", "parse_trial",
+    "Heads", "LidarNetwork", "Networks", "Params", "Prepare", "PretrainLidar", "Probe", "RegionQuality", "Regions",
+    "Report", "Runtime", "Schedule", "Simulate", "TransFusion", "load_params", "load_runtime", "parse_trial",
 ]  # fmt: skip
 
 
@@ -34,6 +34,7 @@ class Params:
     networks: Networks
     pretrain_lidar: PretrainLidar
     distill_camera: DistillCamera
+    probe: Probe
     arms: dict[str, Arm]
     finetune: Finetune
     evaluate: Evaluate
