@@ -15,6 +15,7 @@ from pipeline.params import load_params, load_runtime
 from pipeline.regions.store import RegionStore
 from pipeline.training.device import device_class
 from pipeline.training.distill_camera import distill_camera
+from pipeline.training.live import LIVE
 from pipeline.training.loop import Run
 from pipeline.training.publishing import publish_checkpoint, scratch_folder
 from pipeline.work import distill_camera_work
@@ -47,7 +48,10 @@ def main(method: str) -> None:
             remedy="leave this stage out: `dvc repro pretrain_lidar` needs no image",
         )
     scratch = scratch_folder("distill_camera", made_with, inputs)
-    run = Run(method, positions, own.schedule, own.seed, scratch, distill_camera_work(params, runtime))
+    run = Run(
+        method, positions, own.schedule, own.seed, scratch, distill_camera_work(params, runtime),
+        snapshots=own.snapshots, live=LIVE / "distill_camera" / method,
+    )  # fmt: skip
     start_weights = {name: torch.from_numpy(array) for name, array in branch_weights(start, "camera").items()}
     weights, history, transferred = distill_camera(
         loader, run, load_weights(teacher), start_weights, params.networks, params.frames, own, runtime

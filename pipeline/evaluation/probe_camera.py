@@ -1,6 +1,6 @@
 """Probes of distilled camera branches: retrieval of LiDAR points by camera, and classes from frozen features."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 import torch
@@ -23,8 +23,6 @@ def probe_camera(
     weights: Mapping[Name, Weights],
     teacher_weights: Weights,
     source: ProbeSource,
-    train: Sequence[int],
-    test: Sequence[int],
     networks: Networks,
     params: DistillCamera,
     device: torch.device,
@@ -43,10 +41,12 @@ def probe_camera(
     """
     opened = {name: _open(own, source, networks, device) for name, own in weights.items()}
     maps: dict[Name, Maps] = {name: partial(_camera_map, network) for name, network in opened.items()}
-    fitted, scored = (gather(maps, source.batches(positions, device, images=True)) for positions in (train, test))
+    fitted, scored = (
+        gather(maps, source.batches(positions, device, images=True)) for positions in (source.train, source.test)
+    )
     teacher = LidarEmbedding(networks)
     teacher.load_state_dict(teacher_weights)
-    pairs = _pair_scores(opened, teacher.to(device).eval(), source, test, params, device)
+    pairs = _pair_scores(opened, teacher.to(device).eval(), source, params, device)
     return {name: class_scores(fitted[name], scored[name]) | pairs[name] for name in weights}
 
 
@@ -69,14 +69,13 @@ def _pair_scores(
     networks: Mapping[Name, CameraEmbedding],
     teacher: LidarEmbedding,
     source: ProbeSource,
-    positions: Sequence[int],
     params: DistillCamera,
     device: torch.device,
 ) -> dict[Name, dict[str, float]]:
     """Camera against LiDAR at the same points of regions, the mean over frames."""
     loader = FrameLoader(source.index, source.frames, source.grid, regions=source.regions, images=True)
     rows: dict[Name, list[dict[str, float]]] = {name: [] for name in networks}
-    for own in source.split(positions):
+    for own in source.split(source.test):
         frames = loader.load(own, crop=False, device=device)
         inside = in_reach(frames, source.grid.reach)
         drawn = draw_contrast_points(frames, inside, rich=params.rich, less=0, seed=params.seed, step=0)

@@ -7,8 +7,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from pipeline.evaluation.probe_truth import OBJECT, UNKNOWN
+from pipeline.evaluation.probe_truth import OBJECT, UNKNOWN, open_truth
 from pipeline.evaluation.probes import ProbeSet, join, linear_probe, neighbour_probe
+from pipeline.evaluation.record import spread
 from pipeline.frames.batch import FrameBatch
 from pipeline.frames.dataset import FrameLoader
 from pipeline.frames.index import FrameIndex
@@ -16,8 +17,9 @@ from pipeline.frames.reader import RegionSource
 from pipeline.geometry.grid import BevGrid
 from pipeline.networks.sampling import sample_bev
 from pipeline.objectives.similarity import region_means
-from pipeline.params import Frames, Grid, Probe
+from pipeline.params import Frames, Grid, Params, Probe
 from pipeline.params.classes import DETECTION_CLASSES
+from pipeline.regions.store import RegionStore
 
 REGION = "region"  # probed beside single points: means over regions
 Maps = Callable[[FrameBatch], tuple[Tensor, BevGrid]]  # a network: its BEV map [B, C, S, S], and the grid of the map
@@ -62,6 +64,8 @@ class ProbeSource:
         frames: sweeps and image size.
         grid: the networks' own.
         own: how much is looked at.
+        train: positions of the frames that class probes are fitted to.
+        test: positions of the frames of other scenes, on which everything is scored.
     """
 
     index: FrameIndex
@@ -70,6 +74,31 @@ class ProbeSource:
     frames: Frames
     grid: Grid
     own: Probe
+    train: list[int]
+    test: list[int]
+
+    @staticmethod
+    def open(index: FrameIndex, regions: RegionStore, params: Params, *, cameras: bool = False) -> "ProbeSource":
+        """Chooses frames, evenly spread over the training and the validation split, and reads their truth.
+
+        Args:
+            index: the frames.
+            regions: of the frames.
+            params: all of them.
+            cameras: whether a frame needs a camera image.
+
+        Raises:
+            UserError: the labels of this dataset are not read, or a table is missing or broken.
+        """
+        dataset, own = params.dataset, params.probe
+        train, test = (
+            spread(
+                [i for i in index.split(name) if i not in regions.bad_frames and (not cameras or index[i].cameras)], n
+            )
+            for name, n in ((dataset.train_split, own.train_frames), (dataset.val_split, own.val_frames))
+        )
+        truth = open_truth(index, dataset, params.region_quality.point_labels, sorted({*train, *test}))
+        return ProbeSource(index, regions, truth, params.frames, params.networks.grid, own, train, test)
 
     def split(self, positions: Sequence[int]) -> Iterator[list[int]]:
         """`positions` in batches."""

@@ -1,6 +1,6 @@
 """Probes of pre-trained LiDAR branches: classes from frozen features, alignment and uniformity of the embeddings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from statistics import fmean
 
@@ -22,8 +22,6 @@ Weights = dict[str, Tensor]
 def probe_lidar(
     weights: Mapping[Name, Weights],
     source: ProbeSource,
-    train: Sequence[int],
-    test: Sequence[int],
     networks: Networks,
     params: PretrainLidar,
     device: torch.device,
@@ -32,9 +30,7 @@ def probe_lidar(
 
     Args:
         weights: named `lidar.*` and `lidar_projector.*`, e.g. by the step after which they were kept.
-        source: where frames and classes come from.
-        train: positions of the frames that class probes are fitted to.
-        test: positions of the frames of other scenes, on which everything is scored.
+        source: the frames and their classes.
         networks: what the weights belong to.
         params: augmentation and number of points of the two views.
         device: where the networks run.
@@ -44,21 +40,21 @@ def probe_lidar(
     """
     opened = {name: _open(own, networks, device) for name, own in weights.items()}
     maps: dict[Name, Maps] = {name: partial(_lidar_map, network) for name, network in opened.items()}
-    fitted, scored = (gather(maps, source.batches(positions, device)) for positions in (train, test))
-    views = _view_scores(opened, source, test, params, device)
+    fitted, scored = (gather(maps, source.batches(positions, device)) for positions in (source.train, source.test))
+    views = _view_scores(opened, source, params, device)
     return {name: class_scores(fitted[name], scored[name]) | views[name] for name in weights}
 
 
-def probe_geometry(
-    source: ProbeSource, train: Sequence[int], test: Sequence[int], networks: Networks, device: torch.device
-) -> dict[str, float]:
+def probe_geometry(source: ProbeSource, networks: Networks, device: torch.device) -> dict[str, float]:
     """`class_scores` of what lies in a cell, without a network: see `geometry_map`. Arguments as in `probe_lidar`."""
     grid = networks.grid.feature_grid
 
     def maps(frames: FrameBatch) -> tuple[Tensor, BevGrid]:
         return geometry_map(frames.points, frames.offsets, grid, networks.grid.z_min, networks.grid.z_max), grid
 
-    fitted, scored = (gather({"": maps}, source.batches(positions, device))[""] for positions in (train, test))
+    fitted, scored = (
+        gather({"": maps}, source.batches(positions, device))[""] for positions in (source.train, source.test)
+    )
     return class_scores(fitted, scored)
 
 
@@ -76,7 +72,6 @@ def _lidar_map(network: LidarEmbedding, frames: FrameBatch) -> tuple[Tensor, Bev
 def _view_scores(
     networks: Mapping[Name, LidarEmbedding],
     source: ProbeSource,
-    positions: Sequence[int],
     params: PretrainLidar,
     device: torch.device,
 ) -> dict[Name, dict[str, float]]:
@@ -85,7 +80,7 @@ def _view_scores(
         source.index, source.frames, source.grid, regions=source.regions, augmentation=params.augmentation
     )
     rows: dict[Name, list[tuple[float, float]]] = {name: [] for name in networks}
-    for own in source.split(positions):
+    for own in source.split(source.test):
         one, two = (loader.load(own, view=view, crop=False, device=device) for view in ("one", "two"))
         inside = in_reach(one, source.grid.reach) & in_reach(two, source.grid.reach)
         drawn = draw_contrast_points(one, inside, rich=params.rich, less=params.less, seed=params.seed, step=0)

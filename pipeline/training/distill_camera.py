@@ -10,6 +10,7 @@ from pipeline.networks.projector import Projector
 from pipeline.networks.sampling import sample_bev
 from pipeline.networks.transfer import load_start
 from pipeline.objectives.depth import depth_loss, depth_targets
+from pipeline.objectives.hypersphere import alignment, uniformity
 from pipeline.objectives.point_sampling import DrawnPoints
 from pipeline.objectives.rad import rad
 from pipeline.params import DistillCamera, Frames, Networks, Runtime
@@ -86,8 +87,9 @@ def distill_camera(
             target = teacher(batch, drawn)
         embeddings, logits = student(batch, drawn)
         loss = rad(embeddings, target, drawn.region, drawn.frame, temperature=params.temperature)
+        watched = {"alignment": alignment(embeddings, target), "uniformity": uniformity(embeddings)}
         if not params.depth_supervision:
-            return {"loss": loss}
+            return {"loss": loss, **watched}
         assert batch.bev_from_image is not None
         assert batch.camera_present is not None
         targets = depth_targets(
@@ -96,7 +98,7 @@ def distill_camera(
             depths=student.camera.view.depths,
         )  # fmt: skip
         depth = depth_loss(logits, targets)
-        return {"loss": loss + params.depth_supervision * depth, "rad": loss, "depth": depth}
+        return {"loss": loss + params.depth_supervision * depth, "rad": loss, "depth": depth, **watched}
 
     history = fit(student, load, losses, run, runtime)
     return student.state_dict(), history, transfer.record()

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from pipeline.engine import progress_bar
 from pipeline.frames.order import batches
 from pipeline.params import Runtime, Schedule
 from pipeline.throughput import file_size, note_steps
 from pipeline.training.history import History
+from pipeline.training.observer import watch
 from pipeline.training.schedule import build_optimizer, total_steps
 
 Batch = TypeVar("Batch")
@@ -44,6 +44,8 @@ class Run:
         seed: of initial weights, order and augmentation.
         scratch: directory of the resume state; it belongs to this run's params, inputs and code alone.
         work: under which key the cost of a frame is noted; nothing is noted without it.
+        snapshots: how many weights are kept on the way, see `pipeline.training.snapshots`.
+        live: folder of the curves, see `pipeline.training.live`; none are drawn without it.
     """
 
     title: str
@@ -52,6 +54,8 @@ class Run:
     seed: int
     scratch: Path
     work: str | None = None
+    snapshots: int = 0
+    live: Path | None = None
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -86,9 +90,9 @@ def fit(
     history = state.load()
     done = len(history.rows)
     last_save = began = time.monotonic()
-    with progress_bar() as bar:
-        task = bar.add_task(run.title, total=steps, completed=done)
+    with watch(module, run, steps, history.rows) as observer:
         for step, batch in _ahead(_steps(run, steps, done), load, runtime.loader_threads):
+            observer.loaded()
             terms = losses(step, batch)
             optimizer.zero_grad(set_to_none=True)
             terms["loss"].backward()
@@ -105,7 +109,7 @@ def fit(
             if len(history.rows) == done:
                 began = time.monotonic()  # the first step warms up and is not counted
             history.rows.append(row)
-            bar.update(task, advance=1, description=f"{run.title}  loss {row['loss']:.3f}")
+            observer.stepped(len(history.rows), row)
             if time.monotonic() - last_save > runtime.save_every:
                 state.save(history)
                 last_save = time.monotonic()

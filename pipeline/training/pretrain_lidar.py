@@ -8,6 +8,7 @@ from pipeline.frames.dataset import FrameLoader
 from pipeline.networks.lidar import LidarBranch
 from pipeline.networks.projector import Projector
 from pipeline.networks.sampling import sample_bev
+from pipeline.objectives.hypersphere import alignment, uniformity
 from pipeline.objectives.point_sampling import DrawnPoints, draw_points
 from pipeline.objectives.prc import prc
 from pipeline.params import Networks, PretrainLidar, Runtime
@@ -63,9 +64,9 @@ def pretrain_lidar(
             one, in_reach(one, networks.grid.reach) & in_reach(two, networks.grid.reach),
             rich=params.rich, less=params.less, seed=run.seed, step=step.number,
         )  # fmt: skip
-        return prc(
-            network(one, drawn), network(two, drawn), drawn.region, temperature=params.temperature, alpha=params.alpha
-        )
+        p, q = network(one, drawn), network(two, drawn)
+        terms = prc(p, q, drawn.region, temperature=params.temperature, alpha=params.alpha)
+        return terms | {"alignment": alignment(p, q), "uniformity": uniformity(p)}
 
     history = fit(network, load, losses, run, runtime)
     return network.state_dict(), history
