@@ -30,7 +30,7 @@ class StepProgress:
         """A step is done."""
         self._done += 1
         pace = self._pace
-        text = f"loss {loss:.3f}  {pace.frames_per_second:.3g} frames/s  {pace.data_wait:.0%} waiting for data"
+        text = f"loss {loss:.3f}  {pace.frames_per_second:.3g} frames/s  {pace.data_wait:.0%} data wait"
         self._bar.update(self._task, advance=1, description=f"{self._title}  {text}")
         # rich draws a bar into a file only once, at the end.
         if not self._bar.console.is_terminal and time.monotonic() - self._last_line >= LINE_EVERY:
