@@ -16,6 +16,7 @@ from pipeline.regions.store import RegionStore
 from pipeline.training.device import device_class
 from pipeline.training.distill_camera import distill_camera
 from pipeline.training.launch import on_every_device
+from pipeline.training.live import LIVE
 from pipeline.training.loop import Run
 from pipeline.training.pretrain_jointly import pretrain_jointly
 from pipeline.training.publishing import publish_checkpoint, scratch_folder
@@ -50,8 +51,11 @@ def main(name: str) -> None:
             where=f"dataset.pretrain_split = {params.dataset.pretrain_split}",
             remedy="leave this stage out: `dvc repro pretrain_lidar` needs no image",
         )
-    scratch = scratch_folder("distill_camera", {**made_with, "method": method}, inputs)
-    run = Run(method, positions, own.schedule, own.seed, scratch, distill_camera_work(params, runtime))
+    scratch = scratch_folder("distill_camera", made_with, inputs)
+    run = Run(
+        method, positions, own.schedule, own.seed, scratch, distill_camera_work(params, runtime),
+        snapshots=own.snapshots, live=LIVE / "distill_camera" / method,
+    )  # fmt: skip
     start_weights = {name: torch.from_numpy(array) for name, array in branch_weights(start, "camera").items()}
     sizes = (params.networks, params.frames, own, runtime)
     if joint:

@@ -82,11 +82,13 @@ class PretrainLidar:
     alpha: float  # weight of PLRC against RAPC
     rapc: Rapc
     proposals: SphereProposals
+    snapshots: int  # weights kept on the way, evenly spaced from step 0, for the probes
     augmentation: Augmentation
     schedule: Schedule
 
     def __post_init__(self) -> None:
         positive(self, "rich", "temperature")
+        require(self.snapshots >= 0, "snapshots must not be negative")
         require(0 <= self.alpha <= 1, f"alpha must lie in [0, 1], not {self.alpha}")
 
 
@@ -103,11 +105,13 @@ class DistillCamera:
     temperature: float
     region_weights: bool  # of RAD: a region weighs the same however many points it has
     depth_supervision: float  # weight of the depth bins' cross-entropy against projected LiDAR points; 0 = off
+    snapshots: int  # as in PretrainLidar
     augmentation: Augmentation
     schedule: Schedule
 
     def __post_init__(self) -> None:
         positive(self, "rich", "temperature")
+        require(self.snapshots >= 0, "snapshots must not be negative")
         require(self.depth_supervision >= 0, f"depth_supervision must not lie below 0, not {self.depth_supervision}")
 
 

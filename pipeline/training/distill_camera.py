@@ -12,6 +12,7 @@ from pipeline.networks.sampling import sample_bev
 from pipeline.networks.transfer import load_start
 from pipeline.objectives.bev_distill import bev_distill, region_cells
 from pipeline.objectives.depth import depth_loss, depth_targets
+from pipeline.objectives.hypersphere import alignment, uniformity
 from pipeline.objectives.point_sampling import DrawnPoints
 from pipeline.objectives.rad import rad
 from pipeline.params import CameraMethod, DistillCamera, Frames, Networks, Runtime
@@ -115,6 +116,7 @@ def distill_camera(
             with torch.no_grad(), fabric.autocast():
                 target_map = teacher.lidar(batch.points, batch.offsets)
             bev, logits = network(batch)
+            watched: dict[str, Tensor] = {}
             loss = bev_distill(bev, target_map, cells_of_regions(batch, teacher.lidar.out_grid), gather=gather)
         else:
             inside = in_reach(batch, networks.grid.reach)
@@ -128,7 +130,9 @@ def distill_camera(
                 embeddings, target.float(), drawn.region, drawn.frame, temperature=params.temperature,
                 region_weights=params.region_weights and method == "rad", gather=gather,
             )  # fmt: skip
-        return with_depth({"loss": loss}, method, batch, logits, student.camera, params.depth_supervision)
+            watched = {"alignment": alignment(embeddings, target), "uniformity": uniformity(embeddings)}
+        terms = with_depth({"loss": loss}, method, batch, logits, student.camera, params.depth_supervision)
+        return terms | watched
 
     history = fit(fabric, student, load, losses, run, runtime)
     return student.state_dict(), history, transfer.record()

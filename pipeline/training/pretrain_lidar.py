@@ -12,6 +12,7 @@ from pipeline.frames.dataset import FrameLoader
 from pipeline.networks.lidar import LidarBranch
 from pipeline.networks.projector import Projector
 from pipeline.networks.sampling import sample_bev
+from pipeline.objectives.hypersphere import alignment, uniformity
 from pipeline.objectives.point_info_nce import point_info_nce
 from pipeline.objectives.point_sampling import DrawnPoints, draw_points
 from pipeline.objectives.prc import prc
@@ -81,10 +82,10 @@ def pretrain_lidar(
             drawn = draw_any_points(one, eligible & off_ground(one), **sizes, seed=run.seed, epoch=step.epoch)
         else:
             drawn = draw_contrast_points(one, eligible, **sizes, seed=run.seed, epoch=step.epoch)
-        return contrast(
-            method, params, network(one, drawn), network(two, drawn), drawn, one.points[drawn.index, :3],
-            gather=run.schedule.gather,
-        )  # fmt: skip
+        p, q = network(one, drawn), network(two, drawn)
+        positions = one.points[drawn.index, :3]
+        terms = contrast(method, params, p, q, drawn, positions, gather=run.schedule.gather)
+        return terms | {"alignment": alignment(p, q), "uniformity": uniformity(p)}
 
     history = fit(fabric, embedding, load, losses, run, runtime)
     return embedding.state_dict(), history
