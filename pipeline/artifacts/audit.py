@@ -8,7 +8,7 @@ unpickled: it is hashed, and its card is parsed as JSON.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -35,6 +35,7 @@ class Link:
         problems: what does not fit; any of them makes the audit fail.
         notes: what could not be checked, or is not committed; information only.
         inputs: what it was made from.
+        card: as parsed; empty where there is none.
     """
 
     path: str
@@ -44,6 +45,12 @@ class Link:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     inputs: list["Link"] = field(default_factory=list)
+    card: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a machine, the whole tree; cards lie beside what they describe."""
+        own = {name: value for name, value in vars(self).items() if name != "card"}
+        return {**own, "ok": self.ok, "inputs": [source.to_json() for source in self.inputs]}
 
     @property
     def ok(self) -> bool:
@@ -83,7 +90,7 @@ def audit(
     link = walk.visit(name, None)
     if link.kind == "files" and not link.inputs:
         link.problems.append("the artifact has no card")
-    if file and not link.problems and file not in walk.cards[name]["files"] and file != CARD:
+    if file and not link.problems and file not in link.card["files"] and file != CARD:
         link.problems.append(f"file not on the card: {file}")
     if walk.lock is None:
         link.notes.append(f"there is no {LOCK}: not compared with it")
@@ -103,7 +110,6 @@ class _Walk:
         committed = git("show", f"HEAD:./{LOCK}") if LOCK in self.dirty else None
         self.committed: Lock | None = read_lock(committed) if committed else self.lock
         self.seen: dict[str, Link] = {}
-        self.cards: dict[str, dict[str, Any]] = {}
 
     def read(self, path: str) -> bytes:
         with self.view.open(path) as file:
@@ -130,7 +136,7 @@ class _Walk:
         path = next((place for place in places if place.name == last and place.exists()), None)
         if path is None:
             return Link(name, notes=["outside the project: not checked"])
-        return _compared(Link(name, identity=_identity(Digests(Workspace()), str(path))), expected)
+        return _compared(Link(name, identity=identity_of(Digests(Workspace()), str(path))), expected)
 
     def _inspect(self, name: str) -> Link:
         link = Link(name)
@@ -138,7 +144,7 @@ class _Walk:
         if made and made[1].path == name:
             link.stage = made[0].name
         try:
-            link.identity = _identity(self.digests, name)
+            link.identity = identity_of(self.digests, name)
             if not link.identity:
                 link.problems.append("it does not exist" if not made else f"{LOCK} names it, but it is not at hand")
             elif self.view.is_file(f"{name}/{CARD}"):
@@ -164,8 +170,7 @@ class _Walk:
 
     def _inspect_carded(self, link: Link, card: dict[str, Any]) -> None:
         name = link.path
-        self.cards[name] = card
-        link.kind = card["kind"]
+        link.card, link.kind = card, card["kind"]
         bulk = () if self.deep else BULK.get(link.kind, ())
         skipped = [file for file in card["files"] if bulk and file.startswith(bulk)]
         link.problems += self._check_files(name, card["files"], bulk)
@@ -229,7 +234,7 @@ class _Walk:
                 yield f"file changed: {name}"
 
 
-def _identity(digests: Digests, path: str) -> str:
+def identity_of(digests: Digests, path: str) -> str:
     """What `pipeline.artifacts.card.identity` gives, of any view; "" where there is nothing."""
     view = digests.view
     if view.is_file(f"{path}/{CARD}"):
@@ -245,9 +250,24 @@ def _compared(link: Link, expected: str | None) -> Link:
     if expected is None or expected == link.identity:
         return link
     swapped = f"not the one that was read: {link.identity[:12] or 'nothing'} found, {expected[:12]} recorded"
-    return Link(
-        link.path, link.kind, link.stage, link.identity, [swapped, *link.problems], link.notes, link.inputs
-    )  # fmt: skip
+    return replace(link, problems=[swapped, *link.problems])
+
+
+def chain(link: Link) -> dict[str, Link]:
+    """Every link of a tree by path, inputs before what was made from them; a swapped one with that problem."""
+    found: dict[str, Link] = {}
+    visited: set[int] = set()
+
+    def visit(one: Link) -> None:
+        if id(one) not in visited:
+            visited.add(id(one))
+            for source in one.inputs:
+                visit(source)
+            if one.path not in found or one.problems:
+                found[one.path] = one
+
+    visit(link)
+    return found
 
 
 def _mapping(content: Any) -> dict[str, Any]:

@@ -34,8 +34,8 @@ class View(Protocol):
         """
         ...
 
-    def size(self, path: str) -> int:
-        """Bytes of a file. Raises OSError as `open` does."""
+    def size(self, path: str) -> int | None:
+        """Bytes of a file, None where only reading it would tell. Raises OSError as `open` does."""
         ...
 
 
@@ -57,7 +57,7 @@ class Workspace:
         """See `View`."""
         return Path(path).open("rb")
 
-    def size(self, path: str) -> int:
+    def size(self, path: str) -> int | None:
         """See `View`."""
         return Path(path).stat().st_size
 
@@ -73,13 +73,12 @@ class Revision:
         """
         from dvc.api import DVCFileSystem  # type: ignore[import-untyped]
         from dvc.exceptions import DvcException  # type: ignore[import-untyped]
-        from scmrepo.exceptions import SCMError
+        from dvc.repo import Repo  # type: ignore[import-untyped]
 
         self.name = rev
         try:
-            self._fs: Any = DVCFileSystem(str(Path.cwd()), rev=rev)
-            self._fs.isfile("/dvc.yaml")  # opens it
-        except (DvcException, SCMError, ValueError) as error:
+            self._fs: Any = DVCFileSystem(Repo(str(Path.cwd()), rev=rev))
+        except DvcException as error:
             remedy = "name a commit, tag, branch or an experiment that `dvc exp show` lists"
             raise UserError(f"the revision cannot be read: {error}", where=f"@{rev}", remedy=remedy) from None
 
@@ -101,9 +100,10 @@ class Revision:
         opened: BinaryIO = self._fs.open(f"/{path}", "rb")
         return opened
 
-    def size(self, path: str) -> int:
-        """See `View`."""
-        return int(self._fs.size(f"/{path}"))
+    def size(self, path: str) -> int | None:
+        """See `View`; the listing of a folder in DVC's cache has no sizes."""
+        size: int | None = self._fs.size(f"/{path}")
+        return size
 
 
 class Target(NamedTuple):
@@ -113,23 +113,30 @@ class Target(NamedTuple):
     view: View
 
 
-def open_target(text: str) -> Target:
-    """`PATH`, `PATH@rev` or `@rev`; a path that exists as written is never taken apart.
+def open_target(text: str, *, whole: bool = False) -> Target:
+    """`PATH` or `PATH@rev`; a path that exists as written is never taken apart.
+
+    Args:
+        text: as on a command line.
+        whole: without an @, what is no path is a revision, and `workspace` is all of the workspace.
 
     Raises:
         UserError: the revision cannot be read.
     """
     path, at, rev = text.rpartition("@")
-    if not at or Path(text).exists():
-        return Target(text, Workspace())
+    if whole and text == Workspace.name:
+        return Target("", Workspace())
+    if Path(text).exists() or not (at or whole):
+        return Target(text.rstrip("/"), Workspace())
     return Target(path.rstrip("/"), Revision(rev))
 
 
 class Digest(NamedTuple):
-    """What one reading of a file gives: SHA-256 as cards have it, MD5 as DVC has it."""
+    """What one reading of a file gives: SHA-256 as cards have it, MD5 as DVC has it, and its bytes counted."""
 
     sha256: str
     md5: str
+    size: int
 
 
 class Digests:
@@ -142,12 +149,13 @@ class Digests:
     def of(self, path: str) -> Digest:
         """Of one file. Raises OSError where its content is not at hand."""
         if path not in self._known:
-            sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+            sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
             with self.view.open(path) as file:
                 while piece := file.read(PIECE):
                     sha256.update(piece)
                     md5.update(piece)
-            self._known[path] = Digest(sha256.hexdigest(), md5.hexdigest())
+                    size += len(piece)
+            self._known[path] = Digest(sha256.hexdigest(), md5.hexdigest(), size)
         return self._known[path]
 
 

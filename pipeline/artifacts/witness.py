@@ -85,8 +85,9 @@ def _dep_problems(stage: Stage, card: Mapping[str, Any], lock: Lock, digests: Di
             yield from _entry_problems(dep, digests, partial=False)
     needed = [file for file in files if not file.endswith("__init__.py")]
     needed += [str(entry.get("path")) for entry in card["inputs"]]
+    own = {out.path for out in stage.outs}  # prepare reads the index that it wrote
     for path in needed:
-        if not path.startswith(OUTSIDE) and not stage.watches(path):
+        if not path.startswith(OUTSIDE) and path not in own and not stage.watches(path):
             yield f"{LOCK} lacks a dependency of {stage.name}: {path}"
 
 
@@ -94,12 +95,13 @@ def _entry_problems(entry: Entry, digests: Digests, *, partial: bool) -> Iterato
     view = digests.view
     inside = [f"{entry.path}/{name}" for name in view.files(entry.path) if not ignored(name)]
     names = [entry.path] if view.is_file(entry.path) else inside
-    size = sum(view.size(name) for name in names)
+    sizes = [view.size(name) if partial else digests.of(name).size for name in names]
+    size = None if None in sizes else sum(size for size in sizes if size is not None)
     if not names:
         yield f"{LOCK} names {entry.path}, which is not there"
     elif entry.files is not None and entry.files != len(names):
         yield f"{LOCK} records {entry.files} files of {entry.path}, found {len(names)}"
-    elif entry.size is not None and entry.size != size:
+    elif entry.size is not None and size not in (None, entry.size):
         yield f"{LOCK} records {entry.size} bytes of {entry.path}, found {size}"
     elif not partial and (found := dvc_md5(digests, entry.path)) != entry.md5:
         yield f"{LOCK} records other bytes of {entry.path}: {entry.md5[:12]}, found {str(found)[:12]}"
