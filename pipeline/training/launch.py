@@ -12,6 +12,8 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.params import Runtime, load_runtime
 
+# Exit code of a training that was asked to stop, EX_TEMPFAIL of sysexits.h: the same command continues it.
+RESUME_ME = 75
 PATIENCE = 600  # seconds that nodes wait for each other
 
 
@@ -58,10 +60,12 @@ def _start(runtime: Runtime, command: list[str]) -> None:
         elastic_launch(config, sys.executable)(*command)
     except ChildFailedError as error:
         first, failure = error.get_first_failure()
+        if failure.exitcode == RESUME_ME:
+            raise SystemExit(RESUME_ME) from None
         print(f"error: the process of device {first} ended with exit code {failure.exitcode}", file=sys.stderr)
         raise SystemExit(failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode) from None
-    except SignalException as signal:
-        raise SystemExit(128 + signal.sigval) from None
+    except SignalException:  # it went on to the processes, which had half a minute to finish their step
+        raise SystemExit(RESUME_ME) from None
 
 
 def _place_among_nodes(runtime: Runtime) -> tuple[int, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -16,11 +16,13 @@ from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from pipeline.engine import progress_bar
 from pipeline.frames.order import batches
 from pipeline.params import Runtime, Schedule
 from pipeline.throughput import file_size, note_steps
 from pipeline.training.history import History
+from pipeline.training.interrupt import StopRequest
+from pipeline.training.observer import watch
+from pipeline.training.resume import ResumeState
 from pipeline.training.running_statistics import RunningStatistics, synchronise
 from pipeline.training.schedule import build_optimizer, total_steps
 from pipeline.training.sharing import Share, share_out
@@ -58,6 +60,8 @@ class Run:
         scratch: directory of the resume state; it belongs to this run's params, inputs and code alone.
         work: under which key the cost of a frame is noted; nothing is noted without it.
         lr_factors: on the learning rate of parameters by name; 1 for those that are left out.
+        snapshots: how many weights are kept on the way, see `pipeline.training.snapshots`.
+        live: folder of the curves, see `pipeline.training.live`; none are drawn without it.
     """
 
     title: str
@@ -67,6 +71,8 @@ class Run:
     scratch: Path
     work: str | None = None
     lr_factors: Mapping[str, float] = field(default_factory=dict)
+    snapshots: int = 0
+    live: Path | None = None
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -93,14 +99,16 @@ def fit(
         losses: a forward pass through the network it is given, which is `module` or wraps it; a dictionary of scalars
             whose `loss` is minimised. May draw from torch's global random state.
         run: the run.
-        runtime: loader threads, and seconds between two saves of the resume state.
+        runtime: loader threads, time budget, and seconds between two saves of the resume state.
 
     Returns:
         Loss terms, learning rate and gradient norm of every step, the same on every device.
 
     Raises:
         NonFiniteLossError: a term or the gradient norm is not finite.
-        UserError: the devices cannot share a step equally.
+        Interrupted: SIGTERM, Ctrl-C or the time budget ended it between two steps; the state is saved.
+        UserError: the devices cannot share a step equally, the state to continue from is unreadable, or there is no
+            room to save one.
     """
     schedule, first = run.schedule, fabric.is_global_zero
     steps = total_steps(schedule, len(run.positions))
@@ -118,10 +126,9 @@ def fit(
     done = len(history.rows)
     network, optimizer = fabric.setup(module, adamw)
     statistics = RunningStatistics(module, fabric, gather=schedule.gather)
-    passes = _ahead(_passes(run, share, steps, done), load, runtime.loader_threads)
     last_save = began = time.monotonic()
-    with progress_bar() as bar:
-        task = bar.add_task(run.title, total=steps, completed=done, visible=first)
+    with watch(module, run, steps, history.rows) as observer, StopRequest(runtime.time_budget) as stop:
+        passes = observer.timed(_ahead(_passes(run, share, steps, done), load, runtime.loader_threads))
         for number in range(done, steps):
             optimizer.zero_grad(set_to_none=True)
             row = _accumulate(fabric, network, losses, passes, len(share.passes))
@@ -137,13 +144,17 @@ def fit(
             if len(history.rows) == done:
                 began = time.monotonic()  # the first step warms up and is not counted
             history.rows.append(row)
-            bar.update(task, advance=1, description=f"{run.title}  loss {row['loss']:.3f}")
-            if first and time.monotonic() - last_save > runtime.save_every:
+            observer.stepped(len(history.rows), row)
+            stopping = stop.made() and number + 1 < steps
+            if first and (stopping or time.monotonic() - last_save > runtime.save_every):
                 state.save(history)
                 last_save = time.monotonic()
+            if stopping:
+                fabric.barrier()  # the others would otherwise end while the first one saves
+                stop.obey(run.title, len(history.rows), steps)
     frames = (len(history.rows) - done - 1) * min(schedule.batch, len(run.positions))
     seconds = time.monotonic() - began
-    if first:
+    if first and len(history.rows) > done:
         state.save(history)  # a kill before the publishing costs nothing
         if run.work and frames > 0:
             note_steps(run.work, frames, seconds, file_size(state.path))
@@ -206,40 +217,3 @@ def _ahead(steps: Iterator[Step], load: Callable[[Step], Batch], threads: int) -
             loaded = batch.result()
             waiting.extend((following, pool.submit(load, following)) for following in itertools.islice(steps, 1))
             yield step, loaded
-
-
-class Stateful(Protocol):
-    """What a resume state can hold."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain values."""
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
-        """Goes back to them."""
-
-
-class ResumeState:
-    """Weights, optimiser, schedule, random state and history of an unfinished run, in one file."""
-
-    def __init__(self, path: Path, **parts: Stateful | None) -> None:
-        self.path = path
-        self.parts = {name: part for name, part in parts.items() if part is not None}
-
-    def save(self, history: History) -> None:
-        """Replaces the file by rename, so that a kill leaves the old state or the new one."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
-        state |= {"random": torch.get_rng_state(), "rows": history.rows}
-        draft = self.path.with_suffix(".draft")
-        torch.save(state, draft)
-        draft.replace(self.path)
-
-    def load(self) -> History:
-        """Restores the parts and returns the history so far; an empty one if there is nothing to continue."""
-        if not self.path.is_file():
-            return History()
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
-        for name, part in self.parts.items():
-            part.load_state_dict(state[name])
-        torch.set_rng_state(state["random"])
-        return History(state["rows"])

@@ -200,7 +200,7 @@ def test_pretraining_trains_the_lidar_branch(lidar: tuple[Weights, History]) -> 
     weights, history = lidar
     assert prefixes(weights) == {"lidar", "lidar_projector"}
     assert len(history.rows) == STEPS
-    assert set(history.rows[0]) == {"loss", "plrc", "rapc", "lr", "gradient_norm"}
+    assert set(history.rows[0]) == {"loss", "plrc", "rapc", "alignment", "uniformity", "lr", "gradient_norm"}
     assert all(math.isfinite(value) for row in history.rows for value in row.values())
     assert min(row["gradient_norm"] for row in history.rows) > 0
     torch.manual_seed(0)
