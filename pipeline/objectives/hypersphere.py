@@ -37,6 +37,5 @@ def uniformity(p: Tensor) -> Tensor:
     if len(p) < 2:
         return p.sum() * 0
     # The square of a distance on the unit sphere is 2 - 2 p_i·p_j.
-    similar = torch.exp(4 * (p @ p.T).clamp(-1, 1) - 4)
-    pairs = len(p) * (len(p) - 1)
-    return ((similar.sum() - similar.diagonal().sum()) / pairs).log()
+    similar = torch.exp(4 * (p @ p.T).clamp(-1, 1) - 4).fill_diagonal_(0)
+    return (similar.sum() / (len(p) * (len(p) - 1))).log()
