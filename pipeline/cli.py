@@ -7,6 +7,7 @@ import typer
 
 from pipeline.cli_model import model
 from pipeline.cli_regions import regions
+from pipeline.cli_replay import replay
 from pipeline.errors import user_errors
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(regions, name="regions")
 app.command()(model)
+app.command()(replay)
 
 
 @app.callback()

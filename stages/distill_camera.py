@@ -15,6 +15,7 @@ from pipeline.params import load_params, load_runtime
 from pipeline.regions.store import RegionStore
 from pipeline.training.device import device_class
 from pipeline.training.distill_camera import distill_camera
+from pipeline.training.fault import Recipe
 from pipeline.training.launch import on_every_device
 from pipeline.training.loop import Run
 from pipeline.training.publishing import publish_checkpoint, scratch_folder
@@ -48,10 +49,14 @@ def main(method: str) -> None:
             remedy="leave this stage out: `dvc repro pretrain_lidar` needs no image",
         )
     scratch = scratch_folder("distill_camera", {**made_with, "method": method}, inputs)
-    run = Run(method, positions, own.schedule, own.seed, scratch, distill_camera_work(params, runtime))
     start_weights = {name: torch.from_numpy(array) for name, array in branch_weights(start, "camera").items()}
+    teacher_weights = load_weights(teacher)
+    run = Run(
+        method, positions, own.schedule, own.seed, scratch, distill_camera_work(params, runtime),
+        recipe=Recipe(("distill_camera", method), params, {"teacher": teacher_weights, "start": start_weights}),
+    )  # fmt: skip
     weights, history, transferred = distill_camera(
-        loader, run, load_weights(teacher), start_weights, params.networks, params.frames, own, runtime
+        loader, run, teacher_weights, start_weights, params.networks, params.frames, own, runtime
     )
     publish_checkpoint(
         Path("data/checkpoints/distill_camera", method), weights, history, scratch,

@@ -9,6 +9,7 @@ from pipeline.frames.index import FrameIndex
 from pipeline.params import load_params, load_runtime
 from pipeline.regions.store import RegionStore
 from pipeline.training.device import device_class
+from pipeline.training.fault import Recipe
 from pipeline.training.launch import on_every_device
 from pipeline.training.loop import Run
 from pipeline.training.pretrain_lidar import pretrain_lidar
@@ -34,7 +35,10 @@ def main(method: str) -> None:
     )  # fmt: skip
     positions = [i for i in index.split(params.dataset.pretrain_split) if i not in regions.bad_frames]
     scratch = scratch_folder("pretrain_lidar", {**made_with, "method": method}, inputs)
-    run = Run(method, positions, own.schedule, own.seed, scratch, pretrain_lidar_work(params, runtime))
+    run = Run(
+        method, positions, own.schedule, own.seed, scratch, pretrain_lidar_work(params, runtime),
+        recipe=Recipe(("pretrain_lidar", method), params),
+    )  # fmt: skip
     weights, history = pretrain_lidar(loader, run, params.networks, own, runtime)
     publish_checkpoint(
         Path("data/checkpoints/pretrain_lidar", method), weights, history, scratch,
