@@ -22,7 +22,7 @@ class DrawnPoints:
 
 
 def draw_points(
-    region_ids: Tensor, frame: Tensor, eligible: Tensor, *, rich: int, less: int, generator: torch.Generator
+    region_ids: Tensor, frame: Tensor, eligible: Tensor, priority: Tensor, *, rich: int, less: int
 ) -> DrawnPoints:
     """Draws up to `rich` points in regions and `less` others from every frame, without replacement.
 
@@ -30,15 +30,15 @@ def draw_points(
         region_ids: int16 [ΣN]; >= 0 in a region, -1 noise, -2 ground, -3 rejected, -4 never clustered (not drawn).
         frame: int64 [ΣN], the frame of each point, ascending.
         eligible: bool [ΣN], for instance inside the range in both views.
+        priority: float32 [ΣN], random; of the points that can be drawn, those with the lowest are.
         rich: N of the paper, points a frame.
         less: M of the paper.
-        generator: source of the choice, on the CPU.
 
     Returns:
         Points in ascending order of frame; fewer where a frame has fewer.
     """
     candidates = (eligible & (region_ids >= -3)).nonzero().squeeze(1)
-    shuffled = candidates[torch.rand(len(candidates), generator=generator).argsort().to(candidates.device)]
+    shuffled = candidates[priority[candidates].argsort(stable=True)]
     # Group by (frame, kind), keeping the random order inside each group; the first of each group are drawn.
     group = frame[shuffled] * 2 + (region_ids[shuffled] < 0)
     order = group.argsort(stable=True)

@@ -1,10 +1,11 @@
 """Params of the trainings."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, cast
 
 from pipeline.params.checks import fractions, positive, require
 from pipeline.params.data import Augmentation
+from pipeline.strict_yaml import build_model
 
 
 @dataclass(frozen=True)
@@ -33,41 +34,84 @@ class Schedule:
         require(self.ema is None or 0 < self.ema < 1, f"ema must lie between 0 and 1 or be null, not {self.ema}")
 
 
+LidarMethod = Literal["prc", "plrc", "rapc", "point_info_nce", "proposal_contrast"]
+CameraMethod = Literal["rad", "rad_unweighted", "bev_distill", "simipu"]
+
+
+def lidar_method(name: str) -> LidarMethod:
+    """A method of `pretrain_lidar` by its name; a UserError names the others if there is none."""
+    method: LidarMethod = build_model(cast(Any, LidarMethod), name, "the method of pretrain_lidar")
+    return method
+
+
+def camera_method(name: str) -> CameraMethod:
+    """A method of `distill_camera` by its name; a UserError names the others if there is none."""
+    method: CameraMethod = build_model(cast(Any, CameraMethod), name, "the method of distill_camera")
+    return method
+
+
+@dataclass(frozen=True)
+class Rapc:
+    """The least certain equation of the paper."""
+
+    anchors: Literal["all", "rich"] = "all"  # rich: semantic-less points are negatives only
+    same_region_negatives: Literal["masked", "kept"] = "masked"  # kept: PointInfoNCE
+    weights: Literal["uniform", "region"] = "uniform"  # region: each region the same, a semantic-less point being one
+
+
+@dataclass(frozen=True)
+class SphereProposals:
+    """Balls of proposal_contrast."""
+
+    centres: int  # a frame
+    radius: float  # metres
+
+    def __post_init__(self) -> None:
+        positive(self, "centres", "radius")
+
+
 @dataclass(frozen=True)
 class PretrainLidar:
-    """PRC."""
+    """PRC and the baselines of the LiDAR branch."""
 
-    methods: list[str]  # prc
+    methods: list[LidarMethod]  # plrc and rapc: prc with alpha 1 and 0
     seed: int
     rich: int  # N, semantic-rich points a frame
     less: int  # M, semantic-less points a frame
     temperature: float
     alpha: float  # weight of PLRC against RAPC
+    rapc: Rapc
+    proposals: SphereProposals
+    snapshots: int  # weights kept on the way, evenly spaced from step 0, for the probes
     augmentation: Augmentation
     schedule: Schedule
 
     def __post_init__(self) -> None:
         positive(self, "rich", "temperature")
+        require(self.snapshots >= 0, "snapshots must not be negative")
         require(0 <= self.alpha <= 1, f"alpha must lie in [0, 1], not {self.alpha}")
 
 
 @dataclass(frozen=True)
 class DistillCamera:
-    """RAD."""
+    """RAD and the baselines of the camera branch."""
 
-    methods: list[str]  # rad
+    methods: list[CameraMethod]  # rad_unweighted: rad without region_weights; simipu has no teacher
     teacher: str  # the pre-trained LiDAR method that teaches
     start: str  # of the student: checkpoint folder or a file of conf/weights
     seed: int
     rich: int
     less: int
     temperature: float
+    region_weights: bool  # of RAD: a region weighs the same however many points it has
     depth_supervision: float  # weight of the depth bins' cross-entropy against projected LiDAR points; 0 = off
+    snapshots: int  # as in PretrainLidar
     augmentation: Augmentation
     schedule: Schedule
 
     def __post_init__(self) -> None:
         positive(self, "rich", "temperature")
+        require(self.snapshots >= 0, "snapshots must not be negative")
         require(self.depth_supervision >= 0, f"depth_supervision must not lie below 0, not {self.depth_supervision}")
 
 

@@ -15,7 +15,6 @@ from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from pipeline.engine import progress_bar
 from pipeline.frames.order import batches
 from pipeline.params import Runtime, Schedule
 from pipeline.throughput import file_size, note_steps
@@ -23,6 +22,7 @@ from pipeline.training.fault import Recipe, examine, repeat
 from pipeline.training.guards import find_non_finite
 from pipeline.training.history import History
 from pipeline.training.interrupt import StopRequest
+from pipeline.training.observer import watch
 from pipeline.training.resume import ResumeState
 from pipeline.training.running_statistics import RunningStatistics, synchronise
 from pipeline.training.schedule import build_optimizer, total_steps
@@ -61,6 +61,8 @@ class Run:
         scratch: directory of the resume state; it belongs to this run's params, inputs and code alone.
         work: under which key the cost of a frame is noted; nothing is noted without it.
         lr_factors: on the learning rate of parameters by name; 1 for those that are left out.
+        snapshots: how many weights are kept on the way, see `pipeline.training.snapshots`.
+        live: folder of the curves, see `pipeline.training.live`; none are drawn without it.
         recipe: from which `calico replay` builds the training again; without it a fault is kept, but not replayed.
         again: this one pass is repeated instead of training, from a fault kept in `scratch`.
     """
@@ -72,6 +74,8 @@ class Run:
     scratch: Path
     work: str | None = None
     lr_factors: Mapping[str, float] = field(default_factory=dict)
+    snapshots: int = 0
+    live: Path | None = None
     recipe: Recipe | None = None
     again: Step | None = None
 
@@ -126,10 +130,9 @@ def fit(
     done = len(history.rows)
     network, optimizer = fabric.setup(module, adamw)
     statistics = RunningStatistics(module, fabric, gather=schedule.gather)
-    passes = _ahead(_passes(run, share, steps, done), load, runtime.loader_threads)
     last_save = began = time.monotonic()
-    with progress_bar() as bar, StopRequest(runtime.time_budget) as stop:
-        task = bar.add_task(run.title, total=steps, completed=done, visible=first)
+    with watch(module, run, steps, history.rows) as observer, StopRequest(runtime.time_budget) as stop:
+        passes = observer.timed(_ahead(_passes(run, share, steps, done), load, runtime.loader_threads))
         for number in range(done, steps):
             optimizer.zero_grad(set_to_none=True)
             row = _accumulate(fabric, network, losses, passes, len(share.passes))
@@ -147,7 +150,7 @@ def fit(
             if len(history.rows) == done:
                 began = time.monotonic()  # the first step warms up and is not counted
             history.rows.append(row)
-            bar.update(task, advance=1, description=f"{run.title}  loss {row['loss']:.3f}")
+            observer.stepped(len(history.rows), row)
             stopping = stop.made() and number + 1 < steps
             if first and (stopping or time.monotonic() - last_save > runtime.save_every):
                 state.save(history)

@@ -11,12 +11,13 @@ from torch import Tensor
 from pipeline.errors import UserError
 from pipeline.frames.batch import FrameBatch
 from pipeline.frames.dataset import CPU, FrameLoader
-from pipeline.params import Params, Runtime, Schedule, load_params, parse_trial
+from pipeline.params import Params, Runtime, Schedule, camera_method, lidar_method, load_params, parse_trial
 from pipeline.training.distill_camera import distill_camera
 from pipeline.training.fault import BATCH, PARAMS, WEIGHTS, read_report
 from pipeline.training.finetune import finetune
 from pipeline.training.guards import NonFiniteLossError
 from pipeline.training.loop import Run, Step
+from pipeline.training.pretrain_jointly import pretrain_jointly
 from pipeline.training.pretrain_lidar import pretrain_lidar
 
 RUNTIME = Runtime(workers=1, scheduler=None, device="cpu", threads=1, loader_threads=0, save_every=60.0)
@@ -91,11 +92,13 @@ def _train(
     loader: FrameLoader, run: Run, params: Params, words: list[str], weights: dict[str, dict[str, Tensor]]
 ) -> None:
     """The training of a stage, as the stage calls it."""
+    sizes = (params.networks, params.frames, params.distill_camera, RUNTIME)
     if words[0] == "pretrain_lidar":
-        pretrain_lidar(loader, run, params.networks, params.pretrain_lidar, RUNTIME)
+        pretrain_lidar(loader, run, params.networks, params.pretrain_lidar, RUNTIME, lidar_method(words[1]))
+    elif words == ["distill_camera", "simipu"]:
+        pretrain_jointly(loader, run, weights["start"], *sizes)
     elif words[0] == "distill_camera":
-        own, given = params.distill_camera, (weights["teacher"], weights["start"])
-        distill_camera(loader, run, *given, params.networks, params.frames, own, RUNTIME)
+        distill_camera(loader, run, weights["teacher"], weights["start"], *sizes, camera_method(words[1]))
     else:
         modality, task = params.arms[words[1]].modality, parse_trial(words[2])[0]
         finetune(
