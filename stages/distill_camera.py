@@ -19,6 +19,7 @@ from pipeline.training.fault import Recipe
 from pipeline.training.launch import on_every_device
 from pipeline.training.live import LIVE
 from pipeline.training.loop import Run
+from pipeline.training.point_check import check_points
 from pipeline.training.pretrain_jointly import pretrain_jointly
 from pipeline.training.publishing import publish_checkpoint, scratch_folder
 from pipeline.work import distill_camera_work
@@ -52,6 +53,7 @@ def main(name: str) -> None:
             where=f"dataset.pretrain_split = {params.dataset.pretrain_split}",
             remedy="leave this stage out: `dvc repro pretrain_lidar` needs no image",
         )
+    check_points(index, positions, params.frames)
     start_weights = {name: torch.from_numpy(array) for name, array in branch_weights(start, "camera").items()}
     teacher_weights = {} if joint else load_weights(teacher)
     scratch = scratch_folder("distill_camera", made_with, inputs)

@@ -20,6 +20,7 @@ from pipeline.training.fault import Recipe
 from pipeline.training.finetune import finetune
 from pipeline.training.launch import launched, on_every_device
 from pipeline.training.loop import Run
+from pipeline.training.point_check import check_points
 from pipeline.training.publishing import publish_checkpoint, scratch_folder
 from pipeline.work import finetune_work
 
@@ -72,6 +73,7 @@ def train(arm: str, trial: str, seed: int, *, publish: bool) -> None:
     )
     scratch = scratch_folder("finetune", {**made_with, "seed": seed}, inputs)
     positions, work = [index.position(t) for t in tokens], finetune_work(params, runtime, modality, task)
+    check_points(index, positions, params.frames)
     start_weights = load_weights(start)
     recipe = Recipe(("finetune", arm, trial, str(seed)), params, {"start": start_weights})
     run = Run(f"{arm} {trial} seed {seed}", positions, schedule, seed, scratch, work, recipe=recipe)

@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from pipeline.frames.order import batches
 from pipeline.params import Runtime, Schedule
 from pipeline.throughput import file_size, note_steps
+from pipeline.training.disk import told_when_full
 from pipeline.training.fault import Recipe, examine, repeat
 from pipeline.training.guards import find_non_finite
 from pipeline.training.history import History
@@ -150,7 +151,8 @@ def fit(
             if len(history.rows) == done:
                 began = time.monotonic()  # the first step warms up and is not counted
             history.rows.append(row)
-            observer.stepped(len(history.rows), row)
+            with told_when_full(run.scratch, "the state of the training that was saved before is whole"):
+                observer.stepped(len(history.rows), row)
             stopping = stop.made() and number + 1 < steps
             if first and (stopping or time.monotonic() - last_save > runtime.save_every):
                 state.save(history)

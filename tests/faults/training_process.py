@@ -197,6 +197,15 @@ def too_large_a_weight(steps: list[int]) -> None:
     register_optimizer_step_post_hook(hook)
 
 
+def notes_the_mode(_: list[int]) -> None:
+    """Whether torch was held to deterministic algorithms in a step."""
+
+    def hook(*_: Any) -> None:
+        Path("mode.txt").write_text(str(torch.are_deterministic_algorithms_enabled()))
+
+    register_optimizer_step_pre_hook(hook)
+
+
 POINTS: dict[str, Callable[[list[int]], None]] = {
     "forward": in_forward,
     "backward": in_backward,
@@ -213,6 +222,7 @@ POINTS: dict[str, Callable[[list[int]], None]] = {
     "disk full for the state": disk_full_for_the_state,
     "no room for the artifact": no_room_for_the_artifact,
     "too large a weight": too_large_a_weight,
+    "notes the mode": notes_the_mode,
 }
 
 
