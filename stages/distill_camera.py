@@ -50,7 +50,9 @@ def main(name: str) -> None:
             remedy="leave this stage out: `dvc repro pretrain_lidar` needs no image",
         )
     scratch = scratch_folder("distill_camera", made_with, inputs)
-    run = Run(method, positions, own.schedule, own.seed, scratch, distill_camera_work(params, runtime))
+    run = Run(
+        method, positions, own.schedule, own.seed, scratch, None if joint else distill_camera_work(params, runtime)
+    )
     start_weights = {name: torch.from_numpy(array) for name, array in branch_weights(start, "camera").items()}
     sizes = (params.networks, params.frames, own, runtime)
     if joint:
