@@ -39,7 +39,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, lis
 
 
 def alone(name: str, groups: list[list[int]]) -> tuple[Tensor, Tensor]:
-    """Loss and gradient of one process that contrasts the groups of frames apart, joined by what they are means over."""
+    """Loss and gradient of one process that contrasts the groups apart, joined by what they are means over."""
     network, objective = make_network(), OBJECTIVES[name]
     scenes = [embed(network, group) for group in groups]
     losses = [objective.loss(scene, False) for scene in scenes]
