@@ -57,8 +57,9 @@ def main(name: str) -> None:
     start_weights = {name: torch.from_numpy(array) for name, array in branch_weights(start, "camera").items()}
     teacher_weights = {} if joint else load_weights(teacher)
     scratch = scratch_folder("distill_camera", made_with, inputs)
+    work = None if joint else distill_camera_work(params, runtime)
     run = Run(
-        method, positions, own.schedule, own.seed, scratch, distill_camera_work(params, runtime),
+        method, positions, own.schedule, own.seed, scratch, work,
         snapshots=own.snapshots, live=LIVE / "distill_camera" / method,
         recipe=Recipe(("distill_camera", method), params, {"teacher": teacher_weights, "start": start_weights}),
     )  # fmt: skip

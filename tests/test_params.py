@@ -32,6 +32,7 @@ def test_committed_files_load() -> None:
         ("pretrain_lidar.alpha", 1.5, "alpha must lie in [0, 1]"),
         ("finetune.augmentation.resize", [0.5, 0.4], "lowest, highest"),
         ("distill_camera.augmentation.bev_rotation", -1.0, "must not be negative"),
+        ("pretrain_lidar.proposals.radius", 0.0, "radius must be above 0"),
         ("networks.grid.z_max", -9.0, "z_min must lie below"),
         ("networks.lidar.max_points_per_pillar", 0, "max_points_per_pillar must be above 0"),
         ("networks.lidar.max_pillars", [9, 9], "max_pillars needs max_points_per_pillar"),

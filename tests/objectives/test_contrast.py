@@ -16,6 +16,7 @@ from pipeline.objectives.proposal_contrast import proposal_contrast, propose
 from pipeline.objectives.rad import rad, region_votes
 from pipeline.objectives.simipu import simipu
 from pipeline.params import Rapc
+from pipeline.strict_yaml import build_model
 from tests.reference import objectives as reference
 
 
@@ -31,8 +32,9 @@ RADIUS = 0.9
 PROPOSALS = propose(POSITIONS, FRAME, centres=3, radius=RADIUS)
 DEFAULT = Rapc()
 SWITCHES = [
-    Rapc(*choice) for choice in itertools.product(("all", "rich"), ("masked", "kept"), ("uniform", "region"))
-]  # fmt: skip
+    build_model(Rapc, dict(zip(vars(DEFAULT), choice, strict=True)), "test")
+    for choice in itertools.product(("all", "rich"), ("masked", "kept"), ("uniform", "region"))
+]
 # Every contrast of two sets of unit vectors, rows belonging together.
 CONTRASTS: dict[str, Callable[..., Tensor]] = {
     "prc": lambda p, q, t: prc(p, q, REGION, temperature=t, alpha=0.3, switches=DEFAULT)["loss"],
@@ -97,7 +99,7 @@ def test_every_point_its_own_region_is_info_nce() -> None:
     scaled = p @ q.T / 0.1
     target = torch.arange(6)
     ways = [torch.nn.functional.cross_entropy(way, target) for way in (scaled, scaled.T)]
-    info_nce = pytest.approx((sum(ways) / 2).item(), rel=1e-5)
+    info_nce = pytest.approx(torch.stack(ways).mean().item(), rel=1e-5)
     singletons, nowhere = torch.arange(6), torch.full((6,), -1)
     assert plrc(p, q, singletons, temperature=0.1).item() == info_nce
     for switches in SWITCHES:
@@ -177,9 +179,8 @@ def test_degenerate_frames(region: list[int]) -> None:
     losses += [point_info_nce(p, q, temperature=0.1), simipu(p, q, p, temperature=0.1)["loss"]]
     losses += [proposal_contrast(p, q, propose(positions, frame, centres=4, radius=1.0), temperature=0.1)]
     for loss in losses:
-        p.grad = None
-        loss.backward()
-        assert torch.isfinite(loss) and p.grad is not None and torch.isfinite(p.grad).all()
+        (gradient,) = torch.autograd.grad(loss, [p])
+        assert torch.isfinite(loss) and torch.isfinite(gradient).all()
 
 
 def test_opposite_views_stay_finite_at_the_lowest_temperature() -> None:

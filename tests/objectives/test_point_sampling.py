@@ -10,7 +10,8 @@ FRAME = torch.arange(500) // 250
 
 def draw(seed: int, rich: int = 20, less: int = 10, eligible: torch.Tensor | None = None) -> DrawnPoints:
     mask = torch.ones(500, dtype=torch.bool) if eligible is None else eligible
-    return draw_points(IDS, FRAME, mask, rich=rich, less=less, generator=torch.Generator().manual_seed(seed))
+    priority = torch.rand(500, generator=torch.Generator().manual_seed(seed))
+    return draw_points(IDS, FRAME, mask, priority, rich=rich, less=less)
 
 
 def test_counts_kinds_and_frames() -> None:
@@ -36,12 +37,17 @@ def test_fewer_where_there_are_fewer() -> None:
     assert len(drawn.index) == int((IDS >= -3).sum())
 
 
+def test_those_of_lowest_priority_are_drawn() -> None:
+    drawn = draw_points(IDS, FRAME, torch.ones(500, dtype=torch.bool), torch.arange(500.0) % 250, rich=3, less=2)
+    assert sorted((drawn.index % 250).tolist()) == sorted([0, 1, 2, 3, 4] * 2)
+
+
 def test_only_eligible_points() -> None:
     eligible = torch.arange(500) % 3 == 0
     assert eligible[draw(0, eligible=eligible).index].all()
     assert len(draw(0, eligible=torch.zeros(500, dtype=torch.bool)).index) == 0
 
 
-def test_choice_depends_on_the_generator_alone() -> None:
+def test_choice_depends_on_the_priority_alone() -> None:
     assert torch.equal(draw(1).index, draw(1).index)
     assert not torch.equal(draw(1).index, draw(2).index)

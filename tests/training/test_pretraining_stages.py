@@ -1,9 +1,12 @@
 """The two label-free stages as `dvc repro` runs them, in a project folder of their own."""
 
+import csv
 import hashlib
+import math
 import shutil
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, get_args
 
 import pytest
 import timm
@@ -12,10 +15,11 @@ from safetensors.torch import save_file
 
 from pipeline.artifacts.card import read_card
 from pipeline.artifacts.checkpoint import load_weights
+from pipeline.errors import UserError
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.index_building import build_index
 from pipeline.frames.points import read_points
-from pipeline.params import Runtime, load_params
+from pipeline.params import CameraMethod, LidarMethod, Runtime, load_params
 from pipeline.regions.builder import build_regions
 from pipeline.regions.store import RegionStore
 from stages import distill_camera, pretrain_lidar, start
@@ -64,6 +68,82 @@ def test_frames_without_regions_are_left_out(project: Path) -> None:
         stage = folder.split("/")[0]
         assert "augmentation" in card["params"][stage]
     assert not list((project / "scratch").glob("*/state.pt"))
+
+
+LIDAR_TERMS = {
+    "prc": {"loss", "plrc", "rapc"},
+    "plrc": {"loss", "plrc", "rapc"},
+    "rapc": {"loss", "plrc", "rapc"},
+    "point_info_nce": {"loss"},
+    "proposal_contrast": {"loss"},
+}
+CAMERA_TERMS = {
+    "rad": {"loss"},
+    "rad_unweighted": {"loss"},
+    "bev_distill": {"loss"},
+    "simipu": {"loss", "intra", "inter"},
+}
+CAMERA_PARTS = {
+    "rad": {"camera", "camera_projector"},
+    "rad_unweighted": {"camera", "camera_projector"},
+    "bev_distill": {"camera", "camera_adapter"},
+    "simipu": {"camera", "camera_projector", "lidar", "lidar_projector"},
+}
+
+
+def history_of(stage: str, method: str) -> list[dict[str, float]]:
+    with Path("data/checkpoints", stage, method, "history.csv").open() as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def test_every_method_trains_through_its_stage(project: Path) -> None:
+    """Terms, weights and lineage of each; methods of equal params and inputs do not share their scratch folder."""
+    content = yaml.safe_load(Path("params.yaml").read_text())
+    content["pretrain_lidar"] |= {"methods": list(LIDAR_TERMS), "rich": 32, "less": 32}
+    content["distill_camera"] |= {"methods": list(CAMERA_TERMS), "rich": 32, "less": 32, "teacher": "rapc"}
+    for stage in ("pretrain_lidar", "distill_camera"):
+        content[stage]["schedule"]["steps"] = 2
+    content["arms"] = {
+        "simipu": {"modality": "LC", **dict.fromkeys(("lidar", "camera"), "data/checkpoints/distill_camera/simipu")}
+    }
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    assert set(LIDAR_TERMS) == set(get_args(LidarMethod))
+    assert set(CAMERA_TERMS) == set(get_args(CameraMethod))
+    first: dict[str, float] = {}
+    for stage, run, terms in (
+        ("pretrain_lidar", pretrain_lidar.main, LIDAR_TERMS), ("distill_camera", distill_camera.main, CAMERA_TERMS),
+    ):  # fmt: skip
+        for method, names in terms.items():
+            run(method)
+            rows = history_of(stage, method)
+            assert len(rows) == 2
+            assert names | {"lr", "gradient_norm"} <= set(rows[0])
+            assert all(math.isfinite(value) for row in rows for value in row.values())
+            assert all(row["loss"] > 0 and row["gradient_norm"] > 0 for row in rows)
+            first[method] = rows[0]["loss"]
+            folder = Path("data/checkpoints", stage, method)
+            parts = CAMERA_PARTS.get(method, {"lidar", "lidar_projector"})
+            assert {name.split(".")[0] for name in load_weights(folder)} == parts
+            card = read_card(folder)
+            assert card["params"]["method"] == method
+            assert card["labels"]["count"] == 0
+            inputs = [entry["path"] for entry in card["inputs"]]
+            has_teacher = stage == "distill_camera" and method != "simipu"
+            assert ("data/checkpoints/pretrain_lidar/rapc" in inputs) == has_teacher
+    # The same network sees the same points in the first step, so the terms of prc are the losses of two others.
+    one = history_of("pretrain_lidar", "prc")[0]
+    assert one["plrc"] == pytest.approx(first["plrc"], rel=1e-4)
+    assert one["rapc"] == pytest.approx(first["rapc"], rel=1e-4)
+    assert len(set(first.values())) == len(first)
+    start.main("simipu")
+    assert {name.split(".")[0] for name in load_weights(Path("data/checkpoints/start/simipu"))} == {"lidar", "camera"}
+
+
+@pytest.mark.parametrize(("stage", "legal"), [(pretrain_lidar, LIDAR_TERMS), (distill_camera, CAMERA_TERMS)])
+def test_an_unknown_method_is_refused(region_project: Path, stage: ModuleType, legal: dict[str, set[str]]) -> None:
+    with pytest.raises(UserError, match=f"expected {' or '.join(legal)}") as caught:
+        stage.main("proposals")
+    assert "the method of" in caught.value.where
 
 
 def test_a_camera_branch_starts_from_a_weight_file(project: Path) -> None:
