@@ -1,7 +1,5 @@
 """Network weights on disk: one safetensors file, which cannot run code when it is read."""
 
-import hashlib
-import re
 from pathlib import Path
 
 import torch
@@ -10,11 +8,10 @@ from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as format_tensors
 from torch import Tensor
 
-from pipeline.artifacts.card import CARD, WEIGHTS, read_card
+from pipeline.artifacts.card import WEIGHTS
 from pipeline.artifacts.publish import write_file
+from pipeline.artifacts.weight_file import NAME, REMEDY, read_weight_file
 from pipeline.errors import UserError
-
-_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 
 
 def save_weights(folder: Path, weights: dict[str, Tensor]) -> None:
@@ -39,32 +36,20 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
     Raises:
         UserError: the file is missing, no safetensors file, not the one on the card, or holds a bad name or number.
     """
-    path = folder / WEIGHTS
-    remedy = "make the checkpoint again with dvc repro"
-    if not path.is_file():
-        raise UserError("the checkpoint has no weights", where=str(path), remedy=remedy)
-    content = path.read_bytes()
-    if (folder / CARD).is_file():
-        _check_digest(folder, content, remedy)
+    path, content = folder / WEIGHTS, read_weight_file(folder)
     try:
         weights = parse_tensors(content)
     except (SafetensorError, ValueError, KeyError) as error:
         problem = f"not a safetensors file ({error}); other formats can run code and are refused"
-        raise UserError(problem, where=str(path), remedy=remedy) from None
+        raise UserError(problem, where=str(path), remedy=REMEDY) from None
     if refused := _problem(weights):
-        raise UserError(refused, where=str(path), remedy=remedy)
+        raise UserError(refused, where=str(path), remedy=REMEDY)
     return weights
-
-
-def _check_digest(folder: Path, content: bytes, remedy: str) -> None:
-    expected = read_card(folder)["files"].get(WEIGHTS)
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise UserError("the weights are not those on the card", where=str(folder / WEIGHTS), remedy=remedy)
 
 
 def _problem(weights: dict[str, Tensor]) -> str | None:
     for name, tensor in weights.items():
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             return f"tensor name {name!r} is not dotted words"
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             return f"tensor {name} holds NaN or infinity"
