@@ -184,5 +184,5 @@ def git(*words: str) -> bytes | None:
 
 def uncommitted() -> Iterator[str]:
     """Files of the workspace that differ from the last commit or are not in it; nothing outside a repository."""
-    for words in (("diff", "--name-only", "-z", "HEAD"), ("ls-files", "--others", "--exclude-standard", "-z")):
+    for words in (("diff", "--name-only", "--relative", "-z", "HEAD"), ("ls-files", "--others", "--exclude-standard", "-z")):
         yield from (name.decode(errors="replace") for name in (git(*words) or b"").split(b"\0") if name)
