@@ -112,21 +112,36 @@ def ls(json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON
         Console(width=max(Console().width, 140)).print(_listing(rows))
 
 
+def export(
+    path: Annotated[str, typer.Argument(metavar="PATH[@REV]", help=PLACE)],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A folder that does not exist yet.")],
+    data: Annotated[bool, typer.Option("--data", help="With files of raw data, index, labels and regions.")] = False,
+) -> None:
+    """Write an artifact with its whole lineage as a Workflow Run RO-Crate, e.g. to deposit it with a paper."""
+    from pipeline.artifacts.crate import export as write
+    from pipeline.artifacts.view import open_target
+
+    count = write(open_target(path), to, data=data)
+    typer.echo(f"wrote {to}: {count} files and ro-crate-metadata.json")
+
+
 def _show_difference(found: "Difference", a: str, b: str, console: "Console") -> None:
     """Causes with the artifacts they touch, what follows from them, and metrics, all on one screen."""
     from rich.markup import escape
     from rich.table import Table
 
     if found.causes:
-        table = Table("what", "name", a, b, "of its own in", title="Causes", box=None, title_justify="left")
+        table = Table(
+            "what", "name", a, b, "of its own in", title="Causes", box=None, title_justify="left", pad_edge=False
+        )
         for cause, places in list(found.causes.items())[:SCREEN]:
             more = f" and {len(places) - 1} more" if len(places) > 1 else ""
             table.add_row(*map(escape, (cause.kind, cause.name, cause.a, cause.b, f"{places[0]}{more}")))
         console.print(table)
         _say_rest(len(found.causes), console)
     if found.metrics:
-        table = Table("metric", a, b, "change", title="Metrics", box=None, title_justify="left")
-        for name, (one, other) in list(found.metrics.items())[:SCREEN]:
+        table = Table("metric", a, b, "change", title="Metrics", box=None, title_justify="left", pad_edge=False)
+        for name, (one, other) in list(reversed(found.metrics.items()))[:SCREEN]:  # results come last
             numbers = [value for value in (one, other) if isinstance(value, int | float)]
             change = f"{numbers[1] - numbers[0]:+.4g}" if len(numbers) == 2 else ""
             shown = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in (one, other)]

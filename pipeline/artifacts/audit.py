@@ -78,8 +78,8 @@ def audit(
     """
     view = view or Workspace()
     name = portable(str(path)).rstrip("/")
-    if name.startswith(OUTSIDE) or not (view.is_file(name) or view.files(name)):
-        outside = name.startswith(OUTSIDE)
+    outside = name.startswith(OUTSIDE) or name == "."
+    if outside or not (view.is_file(name) or view.files(name)):
         problem = "the artifact lies outside the project" if outside else "there is no such artifact"
         remedy = "run from the project's root and name a folder below it; `dvc fetch` brings what the cache lacks"
         raise UserError(problem, where=f"{path} ({view.name})", remedy=remedy)
@@ -92,6 +92,8 @@ def audit(
         link.problems.append("the artifact has no card")
     if file and not link.problems and file not in link.card["files"] and file != CARD:
         link.problems.append(f"file not on the card: {file}")
+    if loose := sorted(walk.dirty & {PARAMS, "dvc.yaml"}):
+        link.notes.append(f"not committed: {', '.join(loose)}")
     if walk.lock is None:
         link.notes.append(f"there is no {LOCK}: not compared with it")
     return link
@@ -198,7 +200,7 @@ class _Walk:
             link.inputs.append(self.visit(home, None))
 
     def _note_uncommitted(self, link: Link, card: dict[str, Any]) -> None:
-        found = sorted(self.dirty & {*card["code"].get("files", {}), PARAMS})
+        found = sorted(self.dirty & {*card["code"]["files"]})
         if self.lock and self.committed and LOCK in self.dirty:
             here, there = self.lock.stages.get(link.stage), self.committed.stages.get(link.stage)
             found += [f"{LOCK} ({link.stage})"] if here != there else []

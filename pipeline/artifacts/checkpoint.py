@@ -1,7 +1,5 @@
 """Network weights on disk: one safetensors file, which cannot run code when it is read."""
 
-import hashlib
-import re
 from pathlib import Path
 
 import torch
@@ -10,12 +8,12 @@ from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as format_tensors
 from torch import Tensor
 
-from pipeline.artifacts.card import CARD, WEIGHTS, read_card
+from pipeline.artifacts.card import WEIGHTS, read_card
 from pipeline.artifacts.publish import write_file
+from pipeline.artifacts.weight_file import NAME, REMEDY, read_weight_file
 from pipeline.errors import UserError
 
 SNAPSHOTS = "snapshots"  # folder of the weights that a training kept on its way
-_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 
 
 def save_weights(folder: Path, weights: dict[str, Tensor], file: str = WEIGHTS) -> None:
@@ -45,20 +43,14 @@ def load_weights(folder: Path, file: str = WEIGHTS) -> dict[str, Tensor]:
     Raises:
         UserError: the file is missing, no safetensors file, not the one on the card, or holds a bad name or number.
     """
-    path = folder / file
-    remedy = "make the checkpoint again with dvc repro"
-    if not path.is_file():
-        raise UserError("the checkpoint has no weights", where=str(path), remedy=remedy)
-    content = path.read_bytes()
-    if (folder / CARD).is_file():
-        _check_digest(folder, file, content, remedy)
+    path, content = folder / file, read_weight_file(folder, file)
     try:
         weights = parse_tensors(content)
     except (SafetensorError, ValueError, KeyError) as error:
         problem = f"not a safetensors file ({error}); other formats can run code and are refused"
-        raise UserError(problem, where=str(path), remedy=remedy) from None
+        raise UserError(problem, where=str(path), remedy=REMEDY) from None
     if refused := _problem(weights):
-        raise UserError(refused, where=str(path), remedy=remedy)
+        raise UserError(refused, where=str(path), remedy=REMEDY)
     return weights
 
 
@@ -78,15 +70,9 @@ def load_snapshots(folder: Path) -> dict[int, dict[str, Tensor]]:
     return {step: load_weights(folder, file) for step, file in files.items()}
 
 
-def _check_digest(folder: Path, file: str, content: bytes, remedy: str) -> None:
-    expected = read_card(folder)["files"].get(file)
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise UserError("the weights are not those on the card", where=str(folder / file), remedy=remedy)
-
-
 def _problem(weights: dict[str, Tensor]) -> str | None:
     for name, tensor in weights.items():
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             return f"tensor name {name!r} is not dotted words"
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             return f"tensor {name} holds NaN or infinity"

@@ -106,7 +106,7 @@ class _Pairing:
         return self.seen[a, b]
 
     def _compare(self, a: str, b: str) -> bool:
-        label = a if a == b else f"{a} | {b}"
+        label = pair_label(a, b)
         self.found.compared.append(label)
         identities = [_identity(side, path) for side, path in zip(self.sides, (a, b), strict=True)]
         if identities[0] == identities[1]:
@@ -152,6 +152,13 @@ class _Pairing:
     def _note_metrics(self, label: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
         for name, one, other in _changes(dict(flatten(a)), dict(flatten(b))):
             self.found.metrics[f"{label}: {name}"] = (one, other)
+
+
+def pair_label(a: str, b: str) -> str:
+    """One text for two paths: `data/checkpoints/start/{prc-L | calico}`."""
+    one, other = a.split("/"), b.split("/")
+    same = next((i for i, (x, y) in enumerate(zip(one, other, strict=False)) if x != y), min(len(one), len(other)))
+    return a if a == b else "/".join([*one[:same], f"{{{'/'.join(one[same:])} | {'/'.join(other[same:])}}}"])
 
 
 def _own_causes(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Cause]:

@@ -1,5 +1,6 @@
 """All checkpoints of the workspace and of DVC's experiments, from their cards."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -7,7 +8,7 @@ from typing import Any
 
 from pipeline.artifacts.card import CARD, parse_card
 from pipeline.artifacts.lock import LOCK, PARAMS, Lock, flatten, parse_yaml, read_lock
-from pipeline.artifacts.view import Revision, View, Workspace, git
+from pipeline.artifacts.view import Revision, View, Workspace, git, unsafe
 from pipeline.errors import UserError
 
 CHECKPOINTS = "data/checkpoints"
@@ -27,7 +28,7 @@ class Row:
         seeds: that it drew from.
         labels: labelled frames behind it: its own and each set behind its start weights.
         metrics: of its card and, where they are at hand, of the results that score it.
-        changed: params on the card that differ from the committed params.yaml: key to value.
+        changed: params of it and of its inputs that differ from the committed params.yaml: key to value.
         problem: why the rest is empty, e.g. DVC's cache lacks it.
     """
 
@@ -88,7 +89,7 @@ def _row(view: View, path: str, default: Mapping[str, Any]) -> Row:
     if card["kind"] != "checkpoint":
         return Row(view.name, path)
     params, labels = card["params"], card["labels"]
-    recorded = dict(flatten(params))
+    recorded = _all_params(view, path, card)
     counts = [labels["count"], *(entry["count"] for entry in labels["inherited"])]
     return Row(
         view.name,
@@ -101,6 +102,24 @@ def _row(view: View, path: str, default: Mapping[str, Any]) -> Row:
         metrics={**card["metrics"], **_scores(view, path)},
         changed={key: value for key, value in recorded.items() if key in default and default[key] != value},
     )
+
+
+def _all_params(view: View, path: str, card: Mapping[str, Any]) -> dict[str, Any]:
+    """Params on a card and on those of everything it was made from, as far as these still are what was read."""
+    found: dict[str, Any] = {}
+    waiting, seen = [card], {path}
+    while waiting:
+        one = waiting.pop()
+        found = dict(flatten(one["params"])) | found
+        for entry in one["inputs"]:
+            source = entry["path"]
+            if source not in seen and not unsafe(source) and view.is_file(f"{source}/{CARD}"):
+                seen.add(source)
+                with view.open(f"{source}/{CARD}") as file:
+                    content = file.read()
+                if hashlib.sha256(content).hexdigest() == entry["identity"]:
+                    waiting.append(parse_card(content, source))
+    return found
 
 
 def _scores(view: View, path: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from safetensors.numpy import load, save
 
 from pipeline.artifacts.card import WEIGHTS
 from pipeline.artifacts.publish import write_file
+from pipeline.artifacts.weight_file import NAME, read_weight_file
 from pipeline.artifacts.weight_source import read_weights_file
 from pipeline.errors import UserError
 
@@ -37,10 +38,7 @@ def branch_weights(source: Path, branch: str) -> Weights:
         if branch != "camera":
             raise UserError(f"image weights cannot start the {branch} branch", where=str(source), remedy=remedy)
         return {f"{TIMM}{name}": tensor for name, tensor in _parse(content, source, remedy).items()}
-    try:
-        content = (source / WEIGHTS).read_bytes()
-    except OSError as error:
-        raise UserError(f"the start weights cannot be read: {error}", where=str(source), remedy=remedy) from None
+    content = read_weight_file(source)
     of_branch = {
         name: tensor for name, tensor in _parse(content, source, remedy).items() if name.startswith(f"{branch}.")
     }
@@ -60,4 +58,9 @@ def _parse(content: bytes, source: Path, remedy: str) -> Weights:
     except (SafetensorError, KeyError, ValueError) as error:
         problem = f"the start weights cannot be read: no safetensors of NumPy's types ({error})"
         raise UserError(problem, where=str(source), remedy=remedy) from None
+    for name, tensor in weights.items():
+        if not NAME.fullmatch(name):
+            raise UserError(f"tensor name {name!r} is not dotted words", where=str(source), remedy=remedy)
+        if np.issubdtype(tensor.dtype, np.floating) and not np.isfinite(tensor).all():
+            raise UserError(f"tensor {name} holds NaN or infinity", where=str(source), remedy=remedy)
     return weights

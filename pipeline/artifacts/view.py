@@ -76,6 +76,7 @@ class Revision:
         from dvc.repo import Repo  # type: ignore[import-untyped]
 
         self.name = rev
+        self._is_file: dict[str, bool] = {}  # a revision never changes, and DVC takes milliseconds for each question
         try:
             self._fs: Any = DVCFileSystem(Repo(str(Path.cwd()), rev=rev))
         except DvcException as error:
@@ -84,7 +85,9 @@ class Revision:
 
     def is_file(self, path: str) -> bool:
         """See `View`."""
-        return bool(self._fs.isfile(f"/{path}"))
+        if path not in self._is_file:
+            self._is_file[path] = bool(self._fs.isfile(f"/{path}"))
+        return self._is_file[path]
 
     def files(self, folder: str) -> list[str]:
         """See `View`; a folder whose listing is neither in the cache nor on the remote reads as empty."""
@@ -92,6 +95,7 @@ class Revision:
             found = self._fs.find(f"/{folder}")
         except OSError:
             return []
+        self._is_file.update((path.removeprefix("/"), True) for path in found)
         inside = (PurePosixPath(path) for path in found)
         return sorted(path.relative_to(f"/{folder}").as_posix() for path in inside if path.is_relative_to(f"/{folder}"))
 
@@ -127,7 +131,7 @@ def open_target(text: str, *, whole: bool = False) -> Target:
     if whole and text == Workspace.name:
         return Target("", Workspace())
     if Path(text).exists() or not (at or whole):
-        return Target(text.rstrip("/"), Workspace())
+        return Target(text.rstrip("/") or text, Workspace())
     return Target(path.rstrip("/"), Revision(rev))
 
 
@@ -180,5 +184,8 @@ def git(*words: str) -> bytes | None:
 
 def uncommitted() -> Iterator[str]:
     """Files of the workspace that differ from the last commit or are not in it; nothing outside a repository."""
-    for words in (("diff", "--name-only", "-z", "HEAD"), ("ls-files", "--others", "--exclude-standard", "-z")):
+    for words in (
+        ("diff", "--name-only", "--relative", "-z", "HEAD"),
+        ("ls-files", "--others", "--exclude-standard", "-z"),
+    ):
         yield from (name.decode(errors="replace") for name in (git(*words) or b"").split(b"\0") if name)

@@ -161,4 +161,8 @@ def _parse(entries: dict[str, Any]) -> Manifest:
         for shard, end in zip(entries["shards"], ends, strict=True)
     ]
     provenance = Provenance(entries["index"], entries["code"], entries["libraries"])
-    return Manifest(entries["params"], provenance, entries["width"], entries["header"], tuple(shards))
+    manifest = Manifest(entries["params"], provenance, entries["width"], entries["header"], tuple(shards))
+    for shard in shards:  # a name of another kind could lead a reader, or a repair, out of the store
+        if shard.file != manifest.layout.shard_file(shard.first):
+            raise ValueError(f"shard {shard.first} names the file {shard.file!r}")
+    return manifest
