@@ -1,22 +1,19 @@
 """The `calico` command. Heavy imports wait until a subcommand needs them, so that --help is instant."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from pipeline.cli_lineage import audit, diff, lineage, ls
 from pipeline.cli_model import model
 from pipeline.cli_regions import regions
 from pipeline.errors import user_errors
 
-if TYPE_CHECKING:
-    from rich.tree import Tree
-
-    from pipeline.artifacts.audit import Link
-
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(regions, name="regions")
-app.command()(model)
+for command in (model, audit, diff, lineage, ls):
+    app.command()(command)
 
 
 @app.callback()
@@ -58,32 +55,6 @@ def survey() -> None:
     logs = look(Path(dataset.root), dataset.version)
     sweeps = sum(len(log.sweeps) for log in logs.values())
     typer.echo(f"{len(logs)} logs with {sweeps} sweeps in {Path(dataset.root, dataset.version)}; now run dvc repro")
-
-
-@app.command()
-def audit(
-    path: Annotated[Path, typer.Argument(help="An artifact folder, e.g. data/regions.")],
-    json: Annotated[bool, typer.Option("--json", help="Print the whole tree as JSON.")] = False,
-) -> None:
-    """Check an artifact and all it was made from, back to the raw data. Exit code 1 when anything does not fit."""
-    from dataclasses import asdict
-
-    from rich.console import Console
-
-    from pipeline.artifacts.audit import audit as check
-    from pipeline.artifacts.card import dump_json
-    from pipeline.strict_yaml import read_yaml
-
-    params = read_yaml(Path("params.yaml")) if Path("params.yaml").is_file() else None
-    link = check(path, params if isinstance(params, dict) else None)
-    if json:
-        typer.echo(dump_json(asdict(link)).decode(), nl=False)
-    else:
-        console = Console()
-        console.print(_tree(link, set()))
-        verdict = "[green]every link fits[/]" if link.ok else "[red]something does not fit[/]"
-        console.print(verdict)
-    raise typer.Exit(0 if link.ok else 1)
 
 
 @app.command()
@@ -129,27 +100,6 @@ def preflight(
     else:
         show(verdict, failures, Console(width=max(Console().width, 100)))
     raise typer.Exit(1 if verdict.problems else 0)
-
-
-def _tree(link: "Link", shown: set[str]) -> "Tree":
-    """A link in green or red with its problems, notes and inputs; an artifact is unfolded where it is met first."""
-    from rich.markup import escape
-    from rich.tree import Tree
-
-    colour = "red" if link.problems else "green"
-    tree = Tree(f"[{colour}]{escape(link.path)}[/] {escape(link.kind)} {link.identity[:12]}")
-    for problem in link.problems:
-        tree.add(f"[red]{escape(problem)}[/]")
-    if link.path in shown:
-        if link.inputs:
-            tree.add("[dim]shown above[/]")
-        return tree
-    shown.add(link.path)
-    for note in link.notes:
-        tree.add(f"[yellow]{escape(note)}[/]")
-    for source in link.inputs:
-        tree.add(_tree(source, shown))
-    return tree
 
 
 def main() -> None:

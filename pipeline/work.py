@@ -4,7 +4,7 @@ A unit is a frame that passes through once: one of `simulate`, `prepare`, `regio
 of a training, one that one model of `evaluate` predicts.
 """
 
-from pipeline.params import Params, Runtime
+from pipeline.params import Params, Runtime, Schedule
 from pipeline.throughput import work_key
 
 
@@ -33,26 +33,31 @@ def region_quality_work(params: Params, runtime: Runtime) -> str:
 def pretrain_lidar_work(params: Params, runtime: Runtime) -> str:
     """A frame of a PRC step: two views."""
     own = params.pretrain_lidar
-    return work_key("pretrain_lidar", _training(params, runtime, own.schedule.batch) | {"points": (own.rich, own.less)})
+    return work_key("pretrain_lidar", _training(params, runtime, own.schedule) | {"points": (own.rich, own.less)})
 
 
 def distill_camera_work(params: Params, runtime: Runtime) -> str:
     """A frame of a RAD step: teacher and student."""
     own = params.distill_camera
-    return work_key("distill_camera", _training(params, runtime, own.schedule.batch) | {"points": (own.rich, own.less)})
+    return work_key("distill_camera", _training(params, runtime, own.schedule) | {"points": (own.rich, own.less)})
 
 
 def finetune_work(params: Params, runtime: Runtime, modality: str, task: str) -> str:
     """A frame of a fine-tuning step."""
-    batch = params.finetune.schedule_of(task).batch
-    return work_key("finetune", _training(params, runtime, batch) | {"modality": modality, "task": task})
+    schedule = params.finetune.schedule_of(task)
+    return work_key("finetune", _training(params, runtime, schedule) | {"modality": modality, "task": task})
 
 
 def evaluate_work(params: Params, runtime: Runtime, modality: str) -> str:
     """A frame through one model, its share of loading and scoring included."""
-    return work_key("evaluate", _training(params, runtime, params.evaluate.batch) | {"modality": modality})
+    return work_key("evaluate", _networks(params, runtime, params.evaluate.batch) | {"modality": modality})
 
 
-def _training(params: Params, runtime: Runtime, batch: int) -> dict[str, object]:
+def _networks(params: Params, runtime: Runtime, batch: int) -> dict[str, object]:
     machine = (runtime.device, runtime.threads, runtime.loader_threads, runtime.compile)
     return {"networks": params.networks, "frames": params.frames, "batch": batch, "machine": machine}
+
+
+def _training(params: Params, runtime: Runtime, schedule: Schedule) -> dict[str, object]:
+    passes = (schedule.micro_batch, schedule.gather, schedule.precision, runtime.devices, runtime.nodes)
+    return _networks(params, runtime, schedule.batch) | {"passes": passes}

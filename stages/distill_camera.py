@@ -15,6 +15,8 @@ from pipeline.params import camera_method, load_params, load_runtime
 from pipeline.regions.store import RegionStore
 from pipeline.training.device import device_class
 from pipeline.training.distill_camera import distill_camera
+from pipeline.training.launch import on_every_device
+from pipeline.training.live import LIVE
 from pipeline.training.loop import Run
 from pipeline.training.pretrain_jointly import pretrain_jointly
 from pipeline.training.publishing import publish_checkpoint, scratch_folder
@@ -51,8 +53,9 @@ def main(name: str) -> None:
         )
     scratch = scratch_folder("distill_camera", made_with, inputs)
     run = Run(
-        method, positions, own.schedule, own.seed, scratch, None if joint else distill_camera_work(params, runtime)
-    )
+        method, positions, own.schedule, own.seed, scratch, None if joint else distill_camera_work(params, runtime),
+        snapshots=own.snapshots, live=LIVE / "distill_camera" / method,
+    )  # fmt: skip
     start_weights = {name: torch.from_numpy(array) for name, array in branch_weights(start, "camera").items()}
     sizes = (params.networks, params.frames, own, runtime)
     if joint:
@@ -70,4 +73,4 @@ def main(name: str) -> None:
 
 if __name__ == "__main__":
     with user_errors():
-        main(sys.argv[1])
+        on_every_device(main, sys.argv[1])

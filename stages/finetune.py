@@ -17,6 +17,7 @@ from pipeline.params import load_params, load_runtime, parse_trial
 from pipeline.training.ahead import train_ahead
 from pipeline.training.device import device_class
 from pipeline.training.finetune import finetune
+from pipeline.training.launch import launched, on_every_device
 from pipeline.training.loop import Run
 from pipeline.training.publishing import publish_checkpoint, scratch_folder
 from pipeline.work import finetune_work
@@ -29,7 +30,8 @@ def main(arm: str, trial: str, seed: int) -> None:
     )  # its seeds are no dependency: they decide what trains beside this cell, not its result
     others = [other for other in own.seeds if other != seed and not checkpoint(arm, trial, other).exists()]
     runtime = load_runtime()
-    spare = runtime.workers - 1 if device_class(runtime) == "cpu" else 0
+    alone = not launched() and device_class(runtime) == "cpu"
+    spare = runtime.workers - 1 if alone else 0
     with train_ahead(partial(train, arm, trial, publish=False), others[:spare]):
         train(arm, trial, seed, publish=True)
 
@@ -49,6 +51,7 @@ def train(arm: str, trial: str, seed: int, *, publish: bool) -> None:
         "frames": params.frames,
         "networks": params.networks,
         "finetune.augmentation": own.augmentation,
+        "finetune.pretrained_lr": own.pretrained_lr,
         "schedule": schedule,
     }
     start = Path("data/checkpoints/start", arm)
@@ -70,7 +73,15 @@ def train(arm: str, trial: str, seed: int, *, publish: bool) -> None:
     positions, work = [index.position(t) for t in tokens], finetune_work(params, runtime, modality, task)
     run = Run(f"{arm} {trial} seed {seed}", positions, schedule, seed, scratch, work)
     weights, history, transferred = finetune(
-        loader, run, load_weights(start), params.networks, params.frames, modality, task, replace(runtime, threads=1)
+        loader,
+        run,
+        load_weights(start),
+        params.networks,
+        params.frames,
+        modality,
+        task,
+        replace(runtime, threads=1),
+        pretrained_lr=own.pretrained_lr,
     )
     if publish:
         publish_checkpoint(
@@ -87,4 +98,4 @@ def checkpoint(arm: str, trial: str, seed: int) -> Path:
 
 if __name__ == "__main__":
     with user_errors():
-        main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+        on_every_device(main, sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -9,6 +9,8 @@ from pipeline.frames.index import FrameIndex
 from pipeline.params import lidar_method, load_params, load_runtime
 from pipeline.regions.store import RegionStore
 from pipeline.training.device import device_class
+from pipeline.training.launch import on_every_device
+from pipeline.training.live import LIVE
 from pipeline.training.loop import Run
 from pipeline.training.pretrain_lidar import pretrain_lidar
 from pipeline.training.publishing import publish_checkpoint, scratch_folder
@@ -34,7 +36,10 @@ def main(name: str) -> None:
     )  # fmt: skip
     positions = [i for i in index.split(params.dataset.pretrain_split) if i not in regions.bad_frames]
     scratch = scratch_folder("pretrain_lidar", made_with, inputs)
-    run = Run(method, positions, own.schedule, own.seed, scratch, pretrain_lidar_work(params, runtime))
+    run = Run(
+        method, positions, own.schedule, own.seed, scratch, pretrain_lidar_work(params, runtime),
+        snapshots=own.snapshots, live=LIVE / "pretrain_lidar" / method,
+    )  # fmt: skip
     weights, history = pretrain_lidar(loader, run, params.networks, own, runtime, method)
     publish_checkpoint(
         Path("data/checkpoints/pretrain_lidar", method), weights, history, scratch,
@@ -44,4 +49,4 @@ def main(name: str) -> None:
 
 if __name__ == "__main__":
     with user_errors():
-        main(sys.argv[1])
+        on_every_device(main, sys.argv[1])

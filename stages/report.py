@@ -21,6 +21,7 @@ from pipeline.reporting.gallery import (
     draw_region_figures,
 )
 from pipeline.reporting.page import Report, print_tables, render_html, render_markdown
+from pipeline.reporting.probes import draw_probes, probe_table, probed
 from pipeline.reporting.table import (
     BRIEF,
     class_table,
@@ -33,7 +34,7 @@ from pipeline.reporting.table import (
 )
 
 INDEX, LABELS, REGIONS = Path("data/index"), Path("data/labels"), Path("data/regions")
-RESULTS, CHECKPOINTS = Path("data/results"), Path("data/checkpoints")
+RESULTS, CHECKPOINTS, PROBES = Path("data/results"), Path("data/checkpoints"), Path("data/probes")
 INTRODUCTION = "Scores on the validation split. Every number is read from data/results, which `dvc repro` made."
 
 
@@ -47,9 +48,9 @@ def main() -> None:
     comparison = result_tables(values, params.report.reference_arm)
     brief = result_tables(values, params.report.reference_arm, BRIEF)
     classes = [table for task in ("detection", "map") if (table := class_table(values, task))]
-    losses = [table for table in [loss_table(CHECKPOINTS)] if table]
+    pretraining = [table for table in [loss_table(CHECKPOINTS), probe_table(PROBES)] if table]
     with publish(Path("reports")) as draft:
-        title, tables = f"CALICO on {params.dataset.name}", comparison + losses + classes
+        title, tables = f"CALICO on {params.dataset.name}", comparison + pretraining + classes
         report = Report(title, INTRODUCTION, warnings, tables, draw_figures(params, draft))
         (draft / "results.md").write_text(render_markdown(report), encoding="utf-8")
         (draft / "index.html").write_text(render_html(report), encoding="utf-8")
@@ -59,9 +60,16 @@ def main() -> None:
             kind="report",
             stage="report",
             params={"report": params.report, "finetune": params.finetune},
-            inputs=[INDEX, LABELS, REGIONS, *pretrained(CHECKPOINTS), *(RESULTS / arm for arm in arms)],
+            inputs=[
+                INDEX,
+                LABELS,
+                REGIONS,
+                *pretrained(CHECKPOINTS),
+                *probed(PROBES),
+                *(RESULTS / arm for arm in arms),
+            ],
         )
-    print_tables(brief + losses, warnings, Console())
+    print_tables(brief + pretraining, warnings, Console())
 
 
 def draw_figures(params: Params, out: Path) -> list[Group]:
@@ -76,7 +84,7 @@ def draw_figures(params: Params, out: Path) -> list[Group]:
     }
     labels, reach = Labels.open(LABELS), params.networks.grid.reach
     projections = draw_projection_figures(index, positions, labels, out)
-    groups = [projections] if projections[1] else []
+    groups = [(title, pictures) for title, pictures in [("Probes", draw_probes(PROBES, out)), projections] if pictures]
     groups.append(draw_region_figures(index, positions, RegionStore.open(REGIONS, params.regions), out))
     if "detection" in cells:
         groups.append(draw_detection_figures(index, positions, labels, cells["detection"], reach, out))

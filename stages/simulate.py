@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from pipeline.artifacts.card import write_card
 from pipeline.artifacts.publish import publish
 from pipeline.errors import UserError, user_errors
 from pipeline.params import load_params, load_runtime
@@ -23,6 +24,10 @@ def main(world: str) -> None:
     with measured(simulate_work(params, runtime), out, processes=runtime.workers) as work:
         with publish(out) as draft:
             build_world(params.simulate, params.dataset.version, draft, runtime)
+            write_card(
+                draft, kind="raw data", stage="simulate", inputs=[], seeds=[params.simulate.seed],
+                params={"dataset.version": params.dataset.version, "simulate": params.simulate},
+            )  # fmt: skip
         work.units = params.simulate.frames
 
 

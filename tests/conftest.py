@@ -9,6 +9,7 @@ import yaml
 
 from pipeline.params import Runtime, Simulate
 from pipeline.simulation.world import build_world
+from tests.tiny_project import TinyProject, build_tiny_project
 
 
 @pytest.fixture(scope="session")
@@ -60,4 +61,18 @@ def region_project(region_template: Path, tmp_path: Path, monkeypatch: pytest.Mo
     """A copy of it, as the working directory."""
     project = Path(shutil.copytree(region_template, tmp_path / "project"))
     monkeypatch.chdir(project)
+    return project
+
+
+@pytest.fixture(scope="session")
+def tiny_template(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
+    """A whole project under git and DVC. Tests must not change it: they take `tiny_project`."""
+    return build_tiny_project(tmp_path_factory.mktemp("tiny") / "project", tmp_path_factory.mktemp("dvc"))
+
+
+@pytest.fixture
+def tiny_project(tiny_template: TinyProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TinyProject:
+    """A copy of it, as the working directory; DVC's links into its cache become files."""
+    project = TinyProject(Path(shutil.copytree(tiny_template.root, tmp_path / "project")))
+    monkeypatch.chdir(project.root)
     return project

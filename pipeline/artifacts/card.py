@@ -9,27 +9,20 @@ import dataclasses
 import hashlib
 import json
 import math
-import platform
-import sys
 from collections.abc import Iterable, Mapping
-from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.artifacts.code import code_record
+from pipeline.artifacts.environment import environment
 from pipeline.artifacts.publish import write_file
 from pipeline.errors import UserError
 
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
+REMEDY = "make the artifact again with dvc repro"
+PARTS = {"kind": str, "stage": str, "files": dict, "inputs": list, "params": dict, "code": dict, "labels": dict}
 OUTSIDE = "outside:"  # prefix of a path that is not below the project's root; only its last part is kept
-# fmt: off
-PACKAGES = (
-    "dbscan", "embreex", "nuscenes-devkit", "numpy", "opencv-python-headless", "pandas", "pyarrow",
-    "scikit-learn", "scipy", "simplejpeg", "spconv-cu120", "spconv-cu126", "timm", "torch", "torchvision",
-    "trimesh", "zarr",
-)
-# fmt: on
 
 
 def write_card(
@@ -77,7 +70,7 @@ def write_card(
         "code": code_record(stage, Path.cwd()),
         "seeds": sorted(set(seeds)),
         "labels": label_ledger(labelled, [path for _, path in sources], outside_labels),
-        "environment": environment(device),
+        "environment": digested(environment(device)),
         "metrics": metrics or {},
         "details": details or {},
     }
@@ -95,18 +88,30 @@ def read_card(folder: Path) -> dict[str, Any]:
         UserError: there is none, it is not JSON, it lacks a part, or it was edited after it was written.
     """
     path = folder / CARD
-    remedy = "make the artifact again with dvc repro"
     try:
-        card = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:
-        raise UserError("the artifact has no card", where=str(path), remedy=remedy) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"the card cannot be read: {error}", where=str(path), remedy=remedy) from None
-    parts = {"kind": str, "stage": str, "files": dict, "inputs": list, "params": dict, "code": dict, "labels": dict}
-    if not isinstance(card, dict) or any(not isinstance(card.get(part), form) for part, form in parts.items()):
-        raise UserError("the card lacks a part", where=str(path), remedy=remedy)
+        raise UserError("the artifact has no card", where=str(path), remedy=REMEDY) from None
+    except OSError as error:
+        raise UserError(f"the card cannot be read: {error}", where=str(path), remedy=REMEDY) from None
+    return parse_card(content, str(path))
+
+
+def parse_card(content: bytes, where: str) -> dict[str, Any]:
+    """A card from its bytes, wherever they come from; `where` names them in errors, which are those of `read_card`."""
+    try:
+        card = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"the card cannot be read: {error}", where=where, remedy=REMEDY) from None
+    if not isinstance(card, dict) or any(not isinstance(card.get(part), form) for part, form in PARTS.items()):
+        raise UserError("the card lacks a part", where=where, remedy=REMEDY)
+    digests = [card["files"], card["code"].get("files"), *card["inputs"]]
+    if not all(isinstance(entry, dict) and all(isinstance(text, str) for text in entry.values()) for entry in digests):
+        raise UserError(
+            "the card lacks a part: files, inputs and code are names with digests", where=where, remedy=REMEDY
+        )
     if card.get("seal") != seal(card):
-        raise UserError("the card was edited: its seal does not fit", where=str(path), remedy=remedy)
+        raise UserError("the card was edited: its seal does not fit", where=where, remedy=REMEDY)
     return card
 
 
@@ -153,11 +158,9 @@ def label_ledger(labelled: Iterable[str], inputs: Iterable[Path], outside: Itera
     return {**ledger, "outside": named} if named else ledger
 
 
-def environment(device: str) -> dict[str, Any]:
-    """What the numbers depend on besides code: Python, platform, the packages that compute, the class of the device."""
-    installed = {name: version for name in PACKAGES if (version := _version(name))}
-    system = f"{sys.platform}-{platform.machine()}"
-    return {"python": platform.python_version(), "platform": system, "device": device, "packages": installed}
+def digested(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with its own SHA-256 under `digest`, so that two of them are compared at a glance."""
+    return {"digest": hashlib.sha256(dump_json(plain(record))).hexdigest(), **record}
 
 
 def seal(card: Mapping[str, Any]) -> str:
@@ -201,10 +204,3 @@ def portable(path: str) -> str:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

@@ -1,19 +1,18 @@
 """Processes that read frames: spawned, without torch, about a hundred megabytes each."""
 
 import multiprocessing
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from threading import Lock, Thread
+from threading import Lock
 from types import ModuleType
 
 from pipeline.errors import UserError
 from pipeline.frames.loaded import LoadedFrame
 from pipeline.frames.reader import FrameReader
-from pipeline.process import calm_numpy, keep_freed_memory
+from pipeline.process import calm_numpy, end_with_parent, keep_freed_memory
 
 Request = tuple[int, int, int, str, bool]  # arguments of FrameReader.read
 
@@ -53,15 +52,7 @@ def _begin(reader: FrameReader) -> None:
     _reader = reader
     keep_freed_memory()
     calm_numpy()
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A killed training cannot tell its processes to stop."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    end_with_parent()
 
 
 def _read(request: Request) -> LoadedFrame:

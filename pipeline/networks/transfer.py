@@ -1,7 +1,7 @@
 """Start weights: what of a checkpoint goes into a model, and a strict account of it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -90,6 +90,20 @@ def rename_timm(own: Iterable[str], weights: Mapping[str, Tensor]) -> dict[str, 
         places.get(name.removeprefix(TIMM).replace(".", "_"), name) if name.startswith(TIMM) else name: tensor
         for name, tensor in weights.items()
     }
+
+
+def freeze(model: nn.Module, names: Collection[str]) -> None:
+    """Stops parameters from training, and puts modules all of whose tensors are among `names` into evaluation mode.
+
+    So the running statistics of their batch norms stay, too, and their dropout is off. `model.train()` would undo that.
+    """
+    for name, parameter in model.named_parameters():
+        if name in names:
+            parameter.requires_grad_(False)
+    for prefix, module in model.named_modules():
+        held = [f"{prefix}.{name}" for name in module.state_dict()]
+        if held and all(name in names for name in held):
+            module.eval()
 
 
 def _check_backbone(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], least: float) -> None:

@@ -12,19 +12,20 @@ from pipeline.geometry.grid import BevGrid
 from pipeline.objectives.pool import weighted_mean
 
 
-def bev_distill(student: Tensor, teacher: Tensor, cells: Tensor) -> Tensor:
-    """1/|cells| Σ_cells 1/C |student - teacher|², over the frames of all processes.
+def bev_distill(student: Tensor, teacher: Tensor, cells: Tensor, *, gather: bool = False) -> Tensor:
+    """1/|cells| Σ_cells 1/C |student - teacher|².
 
     Args:
         student: the camera's map in the teacher's channels, floats [B, C, S, S].
         teacher: the LiDAR map, [B, C, S, S]; no gradient reaches it.
         cells: bool [B, S, S], where the maps are compared.
+        gather: whether the cells of all processes are counted, see `pipeline.objectives.pool`.
 
     Returns:
         A scalar; 0, still carrying a gradient, where no cell is compared.
     """
     error = (student.float() - teacher.detach().float()).square().mean(1)[cells]
-    return weighted_mean(error, torch.ones_like(error))
+    return weighted_mean(error, torch.ones_like(error), gather)
 
 
 def region_cells(positions: Tensor, frame: Tensor, rich: Tensor, grid: BevGrid, frames: int) -> Tensor:

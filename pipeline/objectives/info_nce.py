@@ -23,7 +23,7 @@ def info_nce(
         A scalar; 0, still carrying a gradient, without anchors.
     """
     sums, _ = exponential_sums(anchors, Pool.of(keys, gather).gather(keys), temperature)
-    return weighted_mean(log_sum(sums, temperature) - (anchors * positives).sum(1) / temperature, votes)
+    return weighted_mean(log_sum(sums, temperature) - (anchors * positives).sum(1) / temperature, votes, gather)
 
 
 def info_nce_both_ways(p: Tensor, q: Tensor, votes: Tensor, *, temperature: float, gather: bool = False) -> Tensor:
@@ -42,4 +42,4 @@ def info_nce_both_ways(p: Tensor, q: Tensor, votes: Tensor, *, temperature: floa
     pool = Pool.of(p, gather)
     rows, columns = exponential_sums(p, pool.gather(q), temperature)
     logs = (log_sum(rows, temperature) + log_sum(pool.reduce(columns), temperature)) / 2
-    return weighted_mean(logs - (p * q).sum(1) / temperature, votes)
+    return weighted_mean(logs - (p * q).sum(1) / temperature, votes, gather)

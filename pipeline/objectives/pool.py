@@ -1,11 +1,10 @@
 """One contrast over the points of several processes: who holds which rows, and the sums between them.
 
-A contrast is a weighted mean over anchors, and an anchor's positives lie in its own frame, so processes share only two
-things. The **normaliser** is always that of all processes: each returns W Σ_own / Σ_all for W processes, so the mean of
-the W losses, and of their gradients as DDP takes it, is the loss and the gradient of all frames together. The
-**negatives** are those of the process itself or, with `gather`, those of all: then W processes give the value and the
-gradient of one process that sees every frame. With own negatives they give those of one process that contrasts the
-frames of each process apart and divides by the common normaliser.
+A contrast is a weighted mean over anchors, and an anchor's positives lie in its own frame. With `gather`, W processes
+share two things: the **negatives**, and the **normaliser**, each returning W Σ_own / Σ_all, so that the mean of the W
+losses, and of their gradients as DDP takes it, is the loss and the gradient of one process that sees every frame.
+Without it they share nothing: the mean is that of one process that contrasts the frames of each process apart, one
+micro-batch after the other, and does not depend on how many processes there are.
 
 Without `torch.distributed`, or in one process, nothing is sent and every function hands back what it was given.
 """
@@ -77,18 +76,20 @@ def total(values: Tensor) -> Tensor:
     return values
 
 
-def weighted_mean(values: Tensor, votes: Tensor) -> Tensor:
-    """Σ votes · values / Σ votes, the sums over the rows of all processes; 0 where there is no vote.
+def weighted_mean(values: Tensor, votes: Tensor, gather: bool) -> Tensor:
+    """Σ votes · values / Σ votes; 0 where there is no vote.
 
     Args:
         values: [A], one for each own anchor.
         votes: [A], not negative.
+        gather: whether the sums run over the rows of all processes.
 
     Returns:
-        A scalar: the share of this process times the number of processes, so that the mean over processes is the mean.
+        A scalar; with `gather` the share of this process times the number of processes, so that the mean over processes
+        is the mean.
     """
-    counted = total(votes.sum())
-    return processes() * (votes * values).sum() / torch.where(counted > 0, counted, 1)
+    counted = total(votes.sum()) if gather else votes.sum().detach()
+    return (processes() if gather else 1) * (votes * values).sum() / torch.where(counted > 0, counted, 1)
 
 
 class _Gather(torch.autograd.Function):

@@ -35,8 +35,8 @@ def prc(
         Scalars `loss`, `plrc` and `rapc`. Without any point all are 0 and still carry a gradient.
     """
     partitions = _partitions(p, q, region, temperature, gather)
-    region_term = _plrc(p, q, region, partitions, temperature)
-    scene_term = _rapc(p, q, region, partitions, temperature, switches)
+    region_term = _plrc(p, q, region, partitions, temperature, gather)
+    scene_term = _rapc(p, q, region, partitions, temperature, switches, gather)
     return {"loss": alpha * region_term + (1 - alpha) * scene_term, "plrc": region_term, "rapc": scene_term}
 
 
@@ -47,7 +47,7 @@ def plrc(p: Tensor, q: Tensor, region: Tensor, *, temperature: float, gather: bo
 
     Arguments as in `prc`; returns a scalar, 0 where no point lies in a region.
     """
-    return _plrc(p, q, region, _partitions(p, q, region, temperature, gather), temperature)
+    return _plrc(p, q, region, _partitions(p, q, region, temperature, gather), temperature, gather)
 
 
 def rapc(p: Tensor, q: Tensor, region: Tensor, *, temperature: float, switches: Rapc, gather: bool = False) -> Tensor:
@@ -61,7 +61,7 @@ def rapc(p: Tensor, q: Tensor, region: Tensor, *, temperature: float, switches: 
 
     Arguments as in `prc`; returns a scalar, 0 without any anchor.
     """
-    return _rapc(p, q, region, _partitions(p, q, region, temperature, gather), temperature, switches)
+    return _rapc(p, q, region, _partitions(p, q, region, temperature, gather), temperature, switches, gather)
 
 
 class _Partitions(NamedTuple):
@@ -88,7 +88,7 @@ def _lone_regions(region: Tensor) -> Tensor:
     return torch.where(region >= 0, region, -1 - torch.arange(len(region), device=region.device))
 
 
-def _plrc(p: Tensor, q: Tensor, region: Tensor, partitions: _Partitions, temperature: float) -> Tensor:
+def _plrc(p: Tensor, q: Tensor, region: Tensor, partitions: _Partitions, temperature: float, gather: bool) -> Tensor:
     rich = (region >= 0).nonzero().squeeze(1)
     # The mean over positives of p_i·q_j is p_i·mean(q_j): no [N, N] matrix of positives is needed.
     names, member = region[rich].unique(return_inverse=True)
@@ -96,10 +96,18 @@ def _plrc(p: Tensor, q: Tensor, region: Tensor, partitions: _Partitions, tempera
     forward = (p_rich * region_means(q_rich, member, len(names))[member]).sum(1) / temperature
     backward = (q_rich * region_means(p_rich, member, len(names))[member]).sum(1) / temperature
     logs = log_sum(partitions.forward[rich], temperature) + log_sum(partitions.backward[rich], temperature)
-    return weighted_mean((logs - forward - backward) / 2, torch.ones_like(logs))
+    return weighted_mean((logs - forward - backward) / 2, torch.ones_like(logs), gather)
 
 
-def _rapc(p: Tensor, q: Tensor, region: Tensor, partitions: _Partitions, temperature: float, switches: Rapc) -> Tensor:
+def _rapc(
+    p: Tensor,
+    q: Tensor,
+    region: Tensor,
+    partitions: _Partitions,
+    temperature: float,
+    switches: Rapc,
+    gather: bool,
+) -> Tensor:
     positive = (p * q).sum(1) / temperature
     if switches.same_region_negatives == "masked":
         own = (positive - 1 / temperature).exp()
@@ -111,4 +119,4 @@ def _rapc(p: Tensor, q: Tensor, region: Tensor, partitions: _Partitions, tempera
     if switches.weights == "region":
         _, member, points = _lone_regions(region).unique(return_inverse=True, return_counts=True)
         votes = (1 / points)[member].to(loss.dtype)
-    return weighted_mean(loss, votes * (region >= 0) if switches.anchors == "rich" else votes)
+    return weighted_mean(loss, votes * (region >= 0) if switches.anchors == "rich" else votes, gather)

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.params.data import Augmentation, Dataset, Frames, Prepare, Simulate
 from pipeline.params.networks import CameraNetwork, Grid, Heads, LidarNetwork, Networks, TransFusion
 from pipeline.params.regions import Regions
-from pipeline.params.results import Evaluate, RegionQuality, Report
+from pipeline.params.results import Evaluate, Probe, RegionQuality, Report
 from pipeline.params.runtime import Runtime, load_runtime
 from pipeline.params.training import (
     Arm,
@@ -29,8 +29,8 @@ from pipeline.strict_yaml import read_model
 
 __all__ = [
     "Arm", "Augmentation", "CameraMethod", "CameraNetwork", "Dataset", "DistillCamera", "Evaluate", "Finetune",
-    "Frames", "Grid", "Heads", "LidarMethod", "LidarNetwork", "Networks", "Params", "Prepare", "PretrainLidar", "Rapc",
-    "RegionQuality", "Regions", "Report", "Runtime", "Schedule", "Simulate", "SphereProposals", "TransFusion",
+    "Frames", "Grid", "Heads", "LidarMethod", "LidarNetwork", "Networks", "Params", "Prepare", "PretrainLidar", "Probe",
+    "Rapc", "RegionQuality", "Regions", "Report", "Runtime", "Schedule", "Simulate", "SphereProposals", "TransFusion",
     "camera_method", "lidar_method", "load_params", "load_runtime", "parse_trial",
 ]  # fmt: skip
 
@@ -48,6 +48,7 @@ class Params:
     networks: Networks
     pretrain_lidar: PretrainLidar
     distill_camera: DistillCamera
+    probe: Probe
     arms: dict[str, Arm]
     finetune: Finetune
     evaluate: Evaluate

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.params.checks import require
+from pipeline.params.checks import positive, require
 
 POINT_LABELS = ("panoptic", "lidarseg", "lidarseg16")
 
@@ -18,6 +18,19 @@ class RegionQuality:
         known = self.point_labels is None or self.point_labels in POINT_LABELS
         require(known, f"point_labels is {', '.join(POINT_LABELS)} or null, not {self.point_labels!r}")
         require(self.figures >= 0, "figures must not be negative")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Probes of pre-trained features: labels judge them and train nothing that goes on."""
+
+    train_frames: int  # frames that a probe is fitted to, spread over the training split
+    val_frames: int  # frames of the validation split that it is scored on
+    points: int  # at most so many points of each class of a frame, and of each region
+    batch: int  # frames at a time
+
+    def __post_init__(self) -> None:
+        positive(self, "train_frames", "val_frames", "points", "batch")
 
 
 @dataclass(frozen=True)

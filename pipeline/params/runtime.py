@@ -18,12 +18,17 @@ class Runtime:
     loader_threads: int  # load batches ahead of a training; 0 = between its steps
     save_every: float  # seconds between two saves of the resume state of a training
     loader_processes: int = 0  # read the frames of a training's batches; 0 = its own threads do
+    time_budget: float | None = None  # seconds until a training saves its state and leaves; null = no limit
+    deterministic: bool = False  # refuse operations whose result may change from run to run on one machine
     compile: bool = False  # torch.compile the dense parts of a training's networks
+    devices: int = 1  # processes of a training on this machine, one a GPU
+    nodes: int = 1  # machines that train together
 
     def __post_init__(self) -> None:
-        positive(self, "workers", "threads")
+        positive(self, "workers", "threads", "devices", "nodes")
         for name in ("loader_threads", "loader_processes"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
+        require(self.time_budget is None or self.time_budget >= 0, "time_budget must not be negative")
         require(self.device in ("auto", "cpu", "cuda"), f"device is auto, cpu or cuda, not {self.device!r}")
 
 

@@ -14,17 +14,24 @@ class Schedule:
 
     epochs: float | None  # passes over the frames; the paper's way
     steps: int | None  # optimiser steps, whatever the number of frames
-    batch: int  # frames a step
+    batch: int  # frames a step, over all devices
     lr: float
     weight_decay: float
     clip: float
     warmup: float  # share of the steps until the peak
+    micro_batch: int | None = None  # frames of a forward pass: what batch norm and contrast see; null = the batch
+    gather: bool = False  # the devices share each micro-batch, contrast against all of it; else each has its own
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"  # mixed = autocast of the networks
+    ema: float | None = None  # decay a step of the averaged weights that are published; null = the last ones are
 
     def __post_init__(self) -> None:
         given = [value for value in (self.epochs, self.steps) if value is not None]
         require(bool(given) and min(given) > 0, "give epochs, steps or both, above 0")
         positive(self, "batch", "lr", "clip")
         require(0 <= self.warmup <= 1, "warmup must lie in [0, 1]")
+        divides = self.micro_batch is None or (self.micro_batch > 0 and self.batch % self.micro_batch == 0)
+        require(divides, f"micro_batch must divide batch, {self.batch}: {self.micro_batch} does not")
+        require(self.ema is None or 0 < self.ema < 1, f"ema must lie between 0 and 1 or be null, not {self.ema}")
 
 
 LidarMethod = Literal["prc", "plrc", "rapc", "point_info_nce", "proposal_contrast"]
@@ -75,11 +82,13 @@ class PretrainLidar:
     alpha: float  # weight of PLRC against RAPC
     rapc: Rapc
     proposals: SphereProposals
+    snapshots: int  # weights kept on the way, evenly spaced from step 0, for the probes
     augmentation: Augmentation
     schedule: Schedule
 
     def __post_init__(self) -> None:
         positive(self, "rich", "temperature")
+        require(self.snapshots >= 0, "snapshots must not be negative")
         require(0 <= self.alpha <= 1, f"alpha must lie in [0, 1], not {self.alpha}")
 
 
@@ -96,11 +105,13 @@ class DistillCamera:
     temperature: float
     region_weights: bool  # of RAD: a region weighs the same however many points it has
     depth_supervision: float  # weight of the depth bins' cross-entropy against projected LiDAR points; 0 = off
+    snapshots: int  # as in PretrainLidar
     augmentation: Augmentation
     schedule: Schedule
 
     def __post_init__(self) -> None:
         positive(self, "rich", "temperature")
+        require(self.snapshots >= 0, "snapshots must not be negative")
         require(self.depth_supervision >= 0, f"depth_supervision must not lie below 0, not {self.depth_supervision}")
 
 
@@ -126,8 +137,10 @@ class Finetune:
     augmentation: Augmentation
     schedule: Schedule
     map_steps: int | None  # steps of the map task where it needs fewer; null = as in schedule
+    pretrained_lr: float  # factor on the learning rate of tensors that start weights were given for; 0 = frozen
 
     def __post_init__(self) -> None:
+        require(self.pretrained_lr >= 0, f"pretrained_lr must not lie below 0, not {self.pretrained_lr}")
         for trial in self.trials:
             task, fraction = parse_trial(trial)
             require(task in ("detection", "map"), f"tasks are detection and map, not {task}")

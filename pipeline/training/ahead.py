@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from pipeline.process import end_with_parent
+
 
 @contextmanager
 def train_ahead(train: Callable[[int], None], seeds: Sequence[int]) -> Iterator[None]:
@@ -37,6 +39,7 @@ def train_ahead(train: Callable[[int], None], seeds: Sequence[int]) -> Iterator[
 
 
 def _quietly(train: Callable[[int], None], seed: int) -> None:
+    end_with_parent()  # or its stage, run again, would train the same cell beside it
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123
         sys.stdout = sys.stderr = nowhere
         train(seed)

@@ -5,17 +5,19 @@ from torch import Tensor, nn
 
 from pipeline.frames.batch import FrameBatch
 from pipeline.frames.dataset import FrameLoader
+from pipeline.geometry.grid import BevGrid
 from pipeline.networks.camera import CameraBranch
 from pipeline.networks.projector import Projector
 from pipeline.networks.sampling import sample_bev
 from pipeline.networks.transfer import load_start
 from pipeline.objectives.bev_distill import bev_distill, region_cells
 from pipeline.objectives.depth import depth_loss, depth_targets
+from pipeline.objectives.hypersphere import alignment, uniformity
 from pipeline.objectives.point_sampling import DrawnPoints
 from pipeline.objectives.rad import rad
 from pipeline.params import CameraMethod, DistillCamera, Frames, Networks, Runtime
 from pipeline.training.compilation import compile_dense
-from pipeline.training.device import place
+from pipeline.training.fabric import open_fabric
 from pipeline.training.history import History
 from pipeline.training.loop import Run, Step, fit
 from pipeline.training.pretrain_lidar import LidarEmbedding, draw_contrast_points, in_reach, region_ids
@@ -90,8 +92,8 @@ def distill_camera(
     Raises:
         UserError: the start weights are of another image backbone.
     """
-    device = place(runtime, run.seed)
-    teacher = LidarEmbedding(networks).to(device)
+    fabric = open_fabric(runtime, run.schedule.precision, run.seed)
+    teacher = LidarEmbedding(networks).to(fabric.device)
     teacher.load_state_dict(teacher_weights)
     teacher.eval().requires_grad_(False)
     student: CameraEmbedding | CameraMap
@@ -100,43 +102,45 @@ def distill_camera(
     else:
         student = CameraEmbedding(networks, frames)
     transfer = load_start(student, start_weights, least_matched=networks.camera.least_matched)
-    student.to(device)
+    student.to(fabric.device)
     for network in (teacher, student):
-        compile_dense(network, runtime, device)
+        compile_dense(network, runtime, fabric.device)
+
+    gather = run.schedule.gather
 
     def load(step: Step) -> FrameBatch:
-        return loader.load(step.positions, step.epoch, run.seed, device=device)
+        return loader.load(step.positions, step.epoch, run.seed, device=fabric.device)
 
-    def losses(step: Step, batch: FrameBatch) -> dict[str, Tensor]:
+    def losses(network: nn.Module, step: Step, batch: FrameBatch) -> dict[str, Tensor]:
         if isinstance(student, CameraMap):
-            loss, logits = compare_maps(teacher, student, batch)
+            with torch.no_grad(), fabric.autocast():
+                target_map = teacher.lidar(batch.points, batch.offsets)
+            bev, logits = network(batch)
+            watched: dict[str, Tensor] = {}
+            loss = bev_distill(bev, target_map, cells_of_regions(batch, teacher.lidar.out_grid), gather=gather)
         else:
             inside = in_reach(batch, networks.grid.reach)
             drawn = draw_contrast_points(
                 batch, inside, rich=params.rich, less=params.less, seed=run.seed, epoch=step.epoch
             )
-            with torch.no_grad():
+            with torch.no_grad(), fabric.autocast():
                 target = teacher(batch, drawn)
-            embeddings, logits = student(batch, drawn)
+            embeddings, logits = network(batch, drawn)
             loss = rad(
-                embeddings, target, drawn.region, drawn.frame, temperature=params.temperature,
-                region_weights=params.region_weights and method == "rad",
+                embeddings, target.float(), drawn.region, drawn.frame, temperature=params.temperature,
+                region_weights=params.region_weights and method == "rad", gather=gather,
             )  # fmt: skip
-        return with_depth({"loss": loss}, method, batch, logits, student.camera, params.depth_supervision)
+            watched = {"alignment": alignment(embeddings, target), "uniformity": uniformity(embeddings)}
+        terms = with_depth({"loss": loss}, method, batch, logits, student.camera, params.depth_supervision)
+        return terms | watched
 
-    history = fit(student, load, losses, run, runtime)
+    history = fit(fabric, student, load, losses, run, runtime)
     return student.state_dict(), history, transfer.record()
 
 
-def compare_maps(teacher: LidarEmbedding, student: CameraMap, batch: FrameBatch) -> tuple[Tensor, Tensor]:
-    """The dense distillation's loss, and the logits of `CameraBranch.encode`."""
-    with torch.no_grad():
-        target = teacher.lidar(batch.points, batch.offsets)
-    bev, logits = student(batch)
-    cells = region_cells(
-        batch.points[:, :2], batch.frame_of_point, region_ids(batch) >= 0, teacher.lidar.out_grid, len(batch)
-    )
-    return bev_distill(bev, target, cells), logits
+def cells_of_regions(batch: FrameBatch, grid: BevGrid) -> Tensor:
+    """bool [B, S, S]: cells of a grid that hold a semantic-rich point."""
+    return region_cells(batch.points[:, :2], batch.frame_of_point, region_ids(batch) >= 0, grid, len(batch))
 
 
 def with_depth(

@@ -9,8 +9,8 @@ from pipeline.objectives.point_sampling import DrawnPoints
 from pipeline.objectives.simipu import simipu
 from pipeline.params import DistillCamera, Frames, Networks, Runtime
 from pipeline.training.compilation import compile_dense
-from pipeline.training.device import place
 from pipeline.training.distill_camera import CameraEmbedding, with_depth
+from pipeline.training.fabric import open_fabric
 from pipeline.training.history import History
 from pipeline.training.loop import Run, Step, fit
 from pipeline.training.pretrain_lidar import LidarEmbedding, draw_any_points, in_reach
@@ -54,27 +54,27 @@ def pretrain_jointly(
     Raises:
         UserError: the start weights are of another image backbone.
     """
-    device = place(runtime, run.seed)
-    network = JointEmbedding(networks, frames)
-    transfer = load_start(network.by_camera, start_weights, least_matched=networks.camera.least_matched)
-    network.to(device)
-    for branch in (network.by_lidar, network.by_camera):
-        compile_dense(branch, runtime, device)
+    fabric = open_fabric(runtime, run.schedule.precision, run.seed)
+    both = JointEmbedding(networks, frames)
+    transfer = load_start(both.by_camera, start_weights, least_matched=networks.camera.least_matched)
+    both.to(fabric.device)
+    for branch in (both.by_lidar, both.by_camera):
+        compile_dense(branch, runtime, fabric.device)
 
     def load(step: Step) -> tuple[FrameBatch, FrameBatch]:
         one, two = (
-            loader.load(step.positions, step.epoch, run.seed, view, crop=False, device=device)
+            loader.load(step.positions, step.epoch, run.seed, view, crop=False, device=fabric.device)
             for view in ("one", "two")
         )
         return one, two
 
-    def losses(step: Step, views: tuple[FrameBatch, FrameBatch]) -> dict[str, Tensor]:
+    def losses(network: nn.Module, step: Step, views: tuple[FrameBatch, FrameBatch]) -> dict[str, Tensor]:
         one, two = views
         eligible = in_reach(one, networks.grid.reach) & in_reach(two, networks.grid.reach)
         drawn = draw_any_points(one, eligible, rich=params.rich, less=params.less, seed=run.seed, epoch=step.epoch)
         p, q, c, logits = network(one, two, drawn)
-        terms = simipu(p, q, c, temperature=params.temperature)
-        return with_depth(terms, "contrast", one, logits, network.by_camera.camera, params.depth_supervision)
+        terms = simipu(p, q, c, temperature=params.temperature, gather=run.schedule.gather)
+        return with_depth(terms, "contrast", one, logits, both.by_camera.camera, params.depth_supervision)
 
-    history = fit(network, load, losses, run, runtime)
-    return network.by_lidar.state_dict() | network.by_camera.state_dict(), history, transfer.record()
+    history = fit(fabric, both, load, losses, run, runtime)
+    return both.by_lidar.state_dict() | both.by_camera.state_dict(), history, transfer.record()

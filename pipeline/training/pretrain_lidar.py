@@ -12,13 +12,14 @@ from pipeline.frames.dataset import FrameLoader
 from pipeline.networks.lidar import LidarBranch
 from pipeline.networks.projector import Projector
 from pipeline.networks.sampling import sample_bev
+from pipeline.objectives.hypersphere import alignment, uniformity
 from pipeline.objectives.point_info_nce import point_info_nce
 from pipeline.objectives.point_sampling import DrawnPoints, draw_points
 from pipeline.objectives.prc import prc
 from pipeline.objectives.proposal_contrast import proposal_contrast, propose
 from pipeline.params import LidarMethod, Networks, PretrainLidar, Runtime
 from pipeline.training.compilation import compile_dense
-from pipeline.training.device import place
+from pipeline.training.fabric import open_fabric
 from pipeline.training.history import History
 from pipeline.training.loop import Run, Step, fit
 
@@ -59,19 +60,19 @@ def pretrain_lidar(
     Returns:
         Weights named `lidar.*` and `lidar_projector.*`, and the losses.
     """
-    device = place(runtime, run.seed)
-    network = LidarEmbedding(networks).to(device)
-    compile_dense(network, runtime, device)
+    fabric = open_fabric(runtime, run.schedule.precision, run.seed)
+    embedding = LidarEmbedding(networks).to(fabric.device)
+    compile_dense(embedding, runtime, fabric.device)
 
     def load(step: Step) -> tuple[FrameBatch, FrameBatch]:
         # Uncropped, so that row i is the same point in both views.
         one, two = (
-            loader.load(step.positions, step.epoch, run.seed, view, crop=False, device=device)
+            loader.load(step.positions, step.epoch, run.seed, view, crop=False, device=fabric.device)
             for view in ("one", "two")
         )
         return one, two
 
-    def losses(step: Step, views: tuple[FrameBatch, FrameBatch]) -> dict[str, Tensor]:
+    def losses(network: nn.Module, step: Step, views: tuple[FrameBatch, FrameBatch]) -> dict[str, Tensor]:
         one, two = views
         eligible = in_reach(one, networks.grid.reach) & in_reach(two, networks.grid.reach)
         sizes = {"rich": params.rich, "less": params.less}
@@ -81,10 +82,13 @@ def pretrain_lidar(
             drawn = draw_any_points(one, eligible & off_ground(one), **sizes, seed=run.seed, epoch=step.epoch)
         else:
             drawn = draw_contrast_points(one, eligible, **sizes, seed=run.seed, epoch=step.epoch)
-        return contrast(method, params, network(one, drawn), network(two, drawn), drawn, one.points[drawn.index, :3])
+        p, q = network(one, drawn), network(two, drawn)
+        positions = one.points[drawn.index, :3]
+        terms = contrast(method, params, p, q, drawn, positions, gather=run.schedule.gather)
+        return terms | {"alignment": alignment(p, q), "uniformity": uniformity(p)}
 
-    history = fit(network, load, losses, run, runtime)
-    return network.state_dict(), history
+    history = fit(fabric, embedding, load, losses, run, runtime)
+    return embedding.state_dict(), history
 
 
 def contrast(

@@ -9,10 +9,12 @@ from typing import Any
 from torch import Tensor
 
 from pipeline.artifacts.card import dump_json, identity, plain, write_card
-from pipeline.artifacts.checkpoint import save_weights
+from pipeline.artifacts.checkpoint import SNAPSHOTS, save_weights
 from pipeline.artifacts.code import code_record
-from pipeline.artifacts.publish import publish
+from pipeline.artifacts.publish import publish, write_file
+from pipeline.training.disk import told_when_full
 from pipeline.training.history import History
+from pipeline.training.launch import rank
 
 
 def scratch_folder(stage: str, params: Mapping[str, Any], inputs: Iterable[Path]) -> Path:
@@ -40,10 +42,22 @@ def publish_checkpoint(
     outside_labels: Iterable[str] = (),
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Publishes weights.safetensors, history.csv and card.json as the folder `final`; removes the scratch folder."""
-    with publish(final) as draft:
+    """Publishes weights, snapshots, history.csv, metrics.json and card.json as `final`; removes the scratch folder.
+
+    Of the processes of a training the first one does, the others have nothing to do.
+
+    Raises:
+        UserError: there is no room; the finished state stays in the scratch folder.
+    """
+    if rank() != 0:
+        return
+    shapes = {name: list(tensor.shape) for name, tensor in weights.items()}
+    with told_when_full(final, "nothing was published, the finished training is whole"), publish(final) as draft:
         save_weights(draft, weights)
+        if (scratch / SNAPSHOTS).is_dir():
+            shutil.copytree(scratch / SNAPSHOTS, draft / SNAPSHOTS)
         history.write(draft / "history.csv")
+        write_file(draft / "metrics.json", dump_json(history.summary()))
         write_card(
             draft,
             kind="checkpoint",
@@ -54,7 +68,7 @@ def publish_checkpoint(
             labelled=labelled,
             outside_labels=outside_labels,
             metrics=history.summary(),
-            details={"shapes": {name: list(tensor.shape) for name, tensor in weights.items()}, **(details or {})},
+            details={"steps": len(history.rows), "shapes": shapes, **(details or {})},
             device=device,
         )
     shutil.rmtree(scratch, ignore_errors=True)

@@ -1,5 +1,6 @@
 """AdamW under a one-cycle schedule of learning rate and momentum."""
 
+from collections.abc import Mapping
 from math import ceil
 
 from torch import nn
@@ -19,20 +20,39 @@ def total_steps(schedule: Schedule, frames: int) -> int:
     return min(by_epochs + by_steps)
 
 
-def build_optimizer(module: nn.Module, schedule: Schedule, steps: int) -> tuple[AdamW, OneCycleLR]:
+def build_optimizer(
+    module: nn.Module, schedule: Schedule, steps: int, lr_factors: Mapping[str, float] | None = None
+) -> tuple[AdamW, OneCycleLR]:
     """The optimiser of all trainable parameters and its schedule, to be advanced after each of `steps` steps.
 
     Norms and biases take no weight decay: pulling them to zero only changes the scale of features.
+
+    Args:
+        module: whose parameters train; those with `requires_grad` off stay out.
+        schedule: learning rate, weight decay and the shape of the cycle.
+        steps: of the cycle.
+        lr_factors: by parameter name, on the learning rate of `schedule`; 1 for those that are left out.
+
+    Returns:
+        Both; the optimiser's first group trains at the schedule's own learning rate.
     """
-    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": schedule.weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimizer = AdamW(groups, lr=schedule.lr, betas=(HIGH_MOMENTUM, 0.99), fused=True)
+    factors = lr_factors or {}
+    # By learning rate and weight decay, the schedule's own first.
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {
+        (schedule.lr, decay): [] for decay in (schedule.weight_decay, 0.0)
+    }
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            decay = schedule.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((schedule.lr * factors.get(name, 1.0), decay), []).append(parameter)
+    optimizer = AdamW(
+        [{"params": own, "lr": lr, "weight_decay": decay} for (lr, decay), own in groups.items()],
+        betas=(HIGH_MOMENTUM, 0.99),
+        fused=schedule.precision != "16-mixed",  # the fused one takes scaled gradients, which cannot be clipped
+    )  # fmt: skip
     cycle = OneCycleLR(
         optimizer,
-        max_lr=schedule.lr,
+        max_lr=[lr for lr, _ in groups],
         total_steps=steps,
         pct_start=schedule.warmup,
         div_factor=10,

@@ -1,4 +1,4 @@
-"""The audit: green on an honest chain, red after any tampering, calm about code and params that moved on."""
+"""The audit: green on an honest chain, red after any tampering and where code or params moved on."""
 
 import hashlib
 import json
@@ -7,28 +7,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipeline.artifacts.audit import Link, audit
 from pipeline.artifacts.card import CARD, dump_json, seal, write_card
 from pipeline.artifacts.publish import publish
 from pipeline.errors import UserError
 
-PARAMS = {"dataset": {"root": "data/raw"}, "regions": {"eps": 0.75}}
+PARAMS: dict[str, Any] = {"dataset": {"root": "data/raw"}, "regions": {"eps": 0.75}}
 
 
-def make(name: str, *inputs: str, text: str = "x") -> None:
+def set_params(params: dict[str, Any]) -> None:
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+
+
+def make(name: str, *inputs: str, text: str = "x", params: dict[str, Any] = PARAMS) -> None:
     with publish(Path(name)) as draft:
         (draft / "deep").mkdir()
         (draft / "a.bin").write_text(text)
         (draft / "deep" / "b.bin").write_text(name)
         sources = [Path(source) for source in inputs]
-        write_card(draft, kind="toy", stage="make", params=PARAMS, inputs=sources)
+        write_card(draft, kind="toy", stage="make", params=params, inputs=sources)
 
 
 @pytest.fixture(autouse=True)
 def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """tables -> index -> regions -> checkpoint, where the checkpoint reads the index as well."""
     monkeypatch.chdir(tmp_path)
+    set_params(PARAMS)
     Path("stages").mkdir()
     Path("stages/make.py").write_text("import lib\n")
     Path("lib.py").write_text("")
@@ -50,14 +56,14 @@ def problems(link: Link) -> list[str]:
 
 
 def run() -> Link:
-    return audit(Path("data/checkpoint"), PARAMS)
+    return audit(Path("data/checkpoint"), deep=True)
 
 
 def test_an_honest_chain_is_green_down_to_the_tables() -> None:
     link = run()
     assert link.ok
     assert problems(link) == []
-    assert link.notes == []
+    assert link.notes == ["there is no dvc.lock: not compared with it"]
     assert [source.path for source in link.inputs] == ["data/index", "data/regions"]
     assert link.inputs[1].inputs[0].inputs[0].path == "data/raw/v1.0-toy"
 
@@ -91,7 +97,7 @@ def test_an_added_file_is_red() -> None:
 
 def test_a_swapped_input_is_red_though_it_is_whole_itself() -> None:
     make("data/index", "data/raw/v1.0-toy", text="other")
-    assert audit(Path("data/index"), PARAMS).ok
+    assert audit(Path("data/index")).ok
     found = problems(run())
     assert len(found) == 2  # the checkpoint read it, and so did the regions
     assert all("not the one that was read" in problem for problem in found)
@@ -132,11 +138,41 @@ def test_a_card_that_names_itself_ends_in_red() -> None:
     assert "the artifact is its own input" in problems(run())
 
 
-def test_code_and_params_that_changed_since_are_notes() -> None:
+def test_code_and_params_that_changed_since_are_red() -> None:
     Path("lib.py").write_text("changed = 1\n")
-    link = audit(Path("data/checkpoint"), {"regions": {"eps": 0.5}})
+    set_params({"regions": {"eps": 0.5}})
+    link = run()
+    assert link.problems == ["code changed since: lib.py", "params.yaml changed since: regions.eps 0.75 -> 0.5"]
+
+
+def test_raw_files_and_shards_are_counted_and_hashed_when_deep() -> None:
+    Path("data/raw/samples/x.bin").write_bytes(b"SENSOR")
+    assert audit("data/index").ok
+    assert problems(audit("data/index", deep=True)) == ["file changed: samples/x.bin"]
+    Path("data/raw/samples/x.bin").unlink()
+    assert problems(audit("data/index")) == ["file missing: samples/x.bin"]
+
+
+def test_a_file_leads_to_its_artifact() -> None:
+    assert audit("data/index/deep/b.bin").path == "data/index"
+    Path("data/index/new").write_text("")
+    assert audit("data/index/new").problems == ["file not on the card: new"]
+
+
+def test_a_folder_of_artifacts_is_audited_one_by_one() -> None:
+    link = audit("data")
+    assert [source.path for source in link.inputs] == ["data/checkpoint", "data/index", "data/regions"]
     assert link.ok
-    assert link.notes == ["code changed since: lib.py", "params changed since: regions.eps 0.75 -> 0.5"]
+
+
+def test_what_is_wrong_with_sensor_files_is_asked_of_the_index_only_when_deep() -> None:
+    def missing() -> list[str]:
+        return ["sensor file missing: x"]
+
+    with publish(Path("data/other")) as draft:
+        write_card(draft, kind="index", stage="make", params={}, inputs=[])
+    assert audit("data/other", sensor_files=missing).ok
+    assert audit("data/other", deep=True, sensor_files=missing).problems == ["sensor file missing: x"]
 
 
 def test_a_card_without_code_is_red() -> None:
@@ -151,12 +187,14 @@ def test_a_data_set_outside_the_project_is_found_by_params_or_said_to_be_uncheck
     outside = tmp_path_factory.mktemp("nuscenes")
     (outside / "v1.0-mini").mkdir()
     (outside / "v1.0-mini/scene.json").write_text("[]")
-    make("data/index", str(outside / "v1.0-mini"))
     params = {"dataset": {"root": str(outside)}}
-    assert audit(Path("data/index"), params).ok
+    make("data/index", str(outside / "v1.0-mini"), params=params)
+    set_params(params)
+    assert audit(Path("data/index")).ok
     (outside / "v1.0-mini/scene.json").write_text("[1]")
-    assert not audit(Path("data/index"), params).ok
-    unknown = audit(Path("data/index"), PARAMS)
+    assert not audit(Path("data/index")).ok
+    Path("params.yaml").unlink()
+    unknown = audit(Path("data/index"))
     assert unknown.ok
     assert unknown.inputs[0].notes == ["outside the project: not checked"]
 
@@ -165,11 +203,11 @@ def test_a_folder_of_artifacts_as_input_is_followed_into_each() -> None:
     make("data/runs/a-1", "data/regions")
     make("data/runs/b-1", "data/regions")
     make("data/result", "data/runs")
-    link = audit(Path("data/result"), PARAMS)
+    link = audit(Path("data/result"))
     assert link.ok
     assert [source.path for source in link.inputs[0].inputs] == ["data/runs/a-1", "data/runs/b-1"]
     Path("data/regions/a.bin").write_text("y")
-    assert not audit(Path("data/result"), PARAMS).ok
+    assert not audit(Path("data/result")).ok
 
 
 def test_no_artifact_and_no_card() -> None:

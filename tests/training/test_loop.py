@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.frames.order import batches
 from pipeline.params import Runtime, Schedule
+from pipeline.training.fabric import open_fabric
 from pipeline.training.history import History
 from pipeline.training.loop import NonFiniteLossError, Run, Step, fit
 from pipeline.training.schedule import build_optimizer, total_steps
@@ -37,9 +39,16 @@ def train(
     spoil_at: int | None = None,
     unreadable: int | None = None,
     slow: Callable[[int], float] = lambda number: 0.0,
+    dropout: bool = True,
+    schedule: Schedule = SCHEDULE,
+    seen: list[dict[str, Tensor]] | None = None,
 ) -> tuple[nn.Module, History, list[int]]:
-    """Also returns the numbers of the steps whose batches were loaded, in the order of loading."""
-    network, inputs, targets = problem()
+    """Also returns the numbers of the steps whose batches were loaded, in the order of loading.
+
+    `seen` takes the weights that each forward pass finds.
+    """
+    module, inputs, targets = problem()
+    module.train(dropout)
     loaded: list[int] = []
 
     def load(step: Step) -> tuple[Tensor, Tensor]:
@@ -49,14 +58,17 @@ def train(
         time.sleep(slow(step.number))
         return inputs[step.positions], targets[step.positions]
 
-    def losses(step: Step, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    def losses(network: nn.Module, step: Step, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         if step.number == die_at:
             raise Killed
+        if seen is not None:
+            seen.append({name: tensor.clone() for name, tensor in module.state_dict().items()})
         loss = (network(batch[0]) - batch[1]).square().mean()
         return {"loss": loss * float("nan") if step.number == spoil_at else loss}
 
-    run = Run("test", range(32), SCHEDULE, 3, scratch)
-    return network, fit(network, load, losses, run, RUNTIME), loaded
+    run = Run("test", range(32), schedule, 3, scratch)
+    fabric = open_fabric(RUNTIME, schedule.precision, 3)
+    return module, fit(fabric, module, load, losses, run, RUNTIME), loaded
 
 
 def assert_same_weights(one: nn.Module, two: nn.Module) -> None:
@@ -84,16 +96,13 @@ def test_killed_run_continues_to_the_same_bits(tmp_path: Path) -> None:
     assert_same_weights(straight, resumed)
 
 
-def test_another_seed_of_dropout_would_show(tmp_path: Path) -> None:
-    """The comparison above can fail: without the saved random state the resumed weights differ."""
-    with pytest.raises(Killed):
-        train(tmp_path, die_at=23)
-    state = torch.load(tmp_path / "state.pt", weights_only=True)
-    state["random"] = torch.Generator().manual_seed(99).get_state()
-    torch.save(state, tmp_path / "state.pt")
-    resumed, *_ = train(tmp_path)
+def test_dropout_depends_on_the_step_alone(tmp_path: Path) -> None:
+    """What was drawn before leaves no trace; and dropout shows in the weights, so the comparison above can fail."""
     straight, *_ = train(tmp_path / "straight")
-    assert not torch.equal(straight.state_dict()["0.weight"], resumed.state_dict()["0.weight"])
+    drawing, *_ = train(tmp_path / "drawing", slow=lambda number: float(torch.rand(())) * 1e-9)
+    assert_same_weights(straight, drawing)
+    without, *_ = train(tmp_path / "without", dropout=False)
+    assert not torch.equal(straight.state_dict()["0.weight"], without.state_dict()["0.weight"])
 
 
 def test_non_finite_loss_stops_before_the_step(tmp_path: Path) -> None:
@@ -115,7 +124,7 @@ def test_batches_come_one_step_ahead_in_their_order(tmp_path: Path) -> None:
         begun[step.number].set()
         return step
 
-    def losses(step: Step, batch: Step) -> dict[str, Tensor]:
+    def losses(network: nn.Module, step: Step, batch: Step) -> dict[str, Tensor]:
         assert batch is step
         trained.append(step)
         if step.number + 1 < 40:
@@ -123,7 +132,8 @@ def test_batches_come_one_step_ahead_in_their_order(tmp_path: Path) -> None:
         assert len(loads) == min(step.number + 2, 40)
         return {"loss": (network(inputs[step.positions]) - targets[step.positions]).square().mean()}
 
-    fit(network, load, losses, Run("test", range(32), SCHEDULE, 3, tmp_path), RUNTIME)
+    fabric = open_fabric(RUNTIME, "32-true", 3)
+    fit(fabric, network, load, losses, Run("test", range(32), SCHEDULE, 3, tmp_path), RUNTIME)
     assert [step.number for step in trained] == list(range(40))
     assert loads == trained
     drawn = list(batches(range(32), 4, 40, 3, 0))
@@ -150,6 +160,55 @@ def test_error_in_load_reaches_the_caller_and_the_steps_before_are_kept(step: in
     assert_same_weights(straight, resumed)
 
 
+def test_micro_batches_add_up_to_the_batch(tmp_path: Path) -> None:
+    """Their gradients, losses and norms are means over the same four frames; nothing here depends on the others."""
+    whole, history, _ = train(tmp_path / "whole", dropout=False)
+    parts, rows, loaded = train(tmp_path / "parts", dropout=False, schedule=replace(SCHEDULE, micro_batch=1))
+    assert loaded == [number for number in range(40) for _ in range(4)]
+    for a, b in zip(whole.state_dict().values(), parts.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+    for one, other in zip(history.rows, rows.rows, strict=True):
+        assert other == pytest.approx(one, rel=1e-3)
+
+
+def test_average_of_the_weights_is_what_is_left(tmp_path: Path) -> None:
+    """By hand from the weights after every step; and a killed run continues to the same average."""
+    averaged = replace(SCHEDULE, ema=0.8)
+    seen: list[dict[str, Tensor]] = []
+    module, _, _ = train(tmp_path / "straight", schedule=averaged, seen=seen)
+    last = torch.load(tmp_path / "straight/state.pt", weights_only=True)["module"]
+    expected = seen[1]
+    for weights in [*seen[2:], last]:
+        expected = {name: 0.8 * expected[name] + 0.2 * tensor for name, tensor in weights.items()}
+    for name, tensor in module.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name])
+        assert not torch.equal(tensor, last[name])
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", die_at=23, schedule=averaged)
+    resumed, *_ = train(tmp_path / "killed", schedule=averaged)
+    assert_same_weights(module, resumed)
+    again, *_ = train(tmp_path / "killed", schedule=averaged)  # killed before it was published
+    assert_same_weights(module, again)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_mixed_precision_trains_and_resumes(precision: Literal["bf16-mixed", "16-mixed"], tmp_path: Path) -> None:
+    """Near the losses of full precision, not equal to them; the scaler of float16 gradients is part of the state."""
+    _, full, _ = train(tmp_path / "full")
+    mixed = replace(SCHEDULE, precision=precision)
+    straight, whole, _ = train(tmp_path / "straight", schedule=mixed)
+    assert [row["loss"] for row in whole.rows[:5]] == pytest.approx([row["loss"] for row in full.rows[:5]], rel=0.05)
+    assert whole.rows != full.rows
+    assert all(parameter.dtype == torch.float32 for parameter in straight.parameters())
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", die_at=23, schedule=mixed)
+    resumed, history, _ = train(tmp_path / "killed", schedule=mixed)
+    assert history.rows == whole.rows
+    assert_same_weights(straight, resumed)
+    state = torch.load(tmp_path / "killed/state.pt", weights_only=True)["precision"]
+    assert bool(state) == (precision == "16-mixed")
+
+
 def test_steps_of_a_schedule() -> None:
     assert total_steps(SCHEDULE, 1000) == 40
     assert total_steps(replace(SCHEDULE, steps=None, epochs=20.0), 30) == 150
@@ -163,11 +222,12 @@ def test_of_two_limits_the_earlier_ends_a_schedule(tmp_path: Path) -> None:
     network, inputs, targets = problem()
     seen: list[int] = []
 
-    def losses(step: Step, _: None) -> dict[str, Tensor]:
+    def losses(network: nn.Module, step: Step, _: None) -> dict[str, Tensor]:
         seen.extend(step.positions)
         return {"loss": (network(inputs[step.positions]) - targets[step.positions]).square().mean()}
 
-    history = fit(network, lambda step: None, losses, Run("test", range(8), both, 3, tmp_path), RUNTIME)
+    fabric = open_fabric(RUNTIME, "32-true", 3)
+    history = fit(fabric, network, lambda step: None, losses, Run("test", range(8), both, 3, tmp_path), RUNTIME)
     assert len(history.rows) == 4
     assert sorted(seen) == sorted([*range(8), *range(8)])
     assert history.rows[-1]["lr"] < 0.002 < max(row["lr"] for row in history.rows)  # the cycle is over, too
@@ -187,6 +247,20 @@ def test_one_cycle_peaks_at_the_learning_rate_and_spares_norms_and_biases() -> N
     assert min(momenta) == pytest.approx(0.85, abs=0.01) and momenta[0] == pytest.approx(0.95)
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.01, 0.0]
     assert all(parameter.ndim == 1 for parameter in optimizer.param_groups[1]["params"])
+
+
+def test_named_parameters_follow_the_cycle_at_their_own_rate() -> None:
+    network = problem()[0]
+    optimizer, cycle = build_optimizer(network, SCHEDULE, 40, {"0.weight": 0.1, "0.bias": 0.1})
+    groups = optimizer.param_groups
+    assert [len(group["params"]) for group in groups] == [1, 1, 1, 1]
+    assert groups[2]["params"][0] is network.get_parameter("0.weight")
+    assert [group["weight_decay"] for group in groups] == [0.01, 0.0, 0.01, 0.0]
+    for _ in range(40):
+        full, _, slow, _ = cycle.get_last_lr()
+        assert slow == pytest.approx(full / 10)
+        optimizer.step()
+        cycle.step()
 
 
 def test_history_is_written_as_csv(tmp_path: Path) -> None:

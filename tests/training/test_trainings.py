@@ -97,16 +97,19 @@ def small(world: Path, world_runtime: Runtime, tmp_path_factory: pytest.TempPath
     return Small(params, index, Labels.open(out / "labels"), regions, world_runtime)
 
 
-def train_lidar(small: Small, scratch: Path) -> tuple[Weights, History]:
+def train_lidar(small: Small, scratch: Path, schedule: Schedule = SCHEDULE) -> tuple[Weights, History]:
     own = replace(small.params.pretrain_lidar, rich=64, less=64)
     loader = small.loader(regions=small.regions, augmentation=own.augmentation)
-    return pretrain_lidar(loader, small.run(scratch), NETWORKS, own, small.runtime)
+    return pretrain_lidar(loader, small.run(scratch, schedule), NETWORKS, own, small.runtime)
 
 
-def train_camera(small: Small, teacher: Weights, scratch: Path) -> tuple[Weights, History]:
+def train_camera(
+    small: Small, teacher: Weights, scratch: Path, schedule: Schedule = SCHEDULE
+) -> tuple[Weights, History]:
     own = replace(small.params.distill_camera, rich=64, less=64)
     loader = small.loader(regions=small.regions, images=True, augmentation=own.augmentation)
-    weights, history, _ = distill_camera(loader, small.run(scratch), teacher, {}, NETWORKS, FRAMES, own, small.runtime)
+    run = small.run(scratch, schedule)
+    weights, history, _ = distill_camera(loader, run, teacher, {}, NETWORKS, FRAMES, own, small.runtime)
     return weights, history
 
 
@@ -131,6 +134,7 @@ def train_task(
     scratch: Path,
     schedule: Schedule = SCHEDULE,
     networks: Networks = NETWORKS,
+    pretrained_lr: float = 1.0,
 ) -> tuple[Weights, History, dict[str, int | list[str]]]:
     loader = small.loader(
         labels=small.labels if task == "detection" else None,
@@ -138,7 +142,10 @@ def train_task(
         images=modality == "LC",
         augmentation=small.params.finetune.augmentation,
     )
-    return finetune(loader, small.run(scratch, schedule), start, networks, FRAMES, modality, task, small.runtime)
+    return finetune(
+        loader, small.run(scratch, schedule), start, networks, FRAMES, modality, task, small.runtime,
+        pretrained_lr=pretrained_lr,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +200,7 @@ def test_pretraining_trains_the_lidar_branch(lidar: tuple[Weights, History]) -> 
     weights, history = lidar
     assert prefixes(weights) == {"lidar", "lidar_projector"}
     assert len(history.rows) == STEPS
-    assert set(history.rows[0]) == {"loss", "plrc", "rapc", "lr", "gradient_norm"}
+    assert set(history.rows[0]) == {"loss", "plrc", "rapc", "alignment", "uniformity", "lr", "gradient_norm"}
     assert all(math.isfinite(value) for row in history.rows for value in row.values())
     assert min(row["gradient_norm"] for row in history.rows) > 0
     torch.manual_seed(0)
@@ -280,6 +287,61 @@ def test_start_weights_are_where_the_training_begins(small: Small, start: Weight
     assert len(matrices) > 20
     assert all(torch.allclose(given[name], start[name], atol=1e-6) for name in matrices)
     assert not any(torch.allclose(scratch[name], start[name], atol=1e-6) for name in matrices)
+
+
+def test_bfloat16_trains_all_three(
+    small: Small, lidar: tuple[Weights, History], camera: tuple[Weights, History], start: Weights, tmp_path: Path
+) -> None:
+    """Losses near those of full precision, of the weights themselves float32."""
+    mixed = replace(SCHEDULE, precision="bf16-mixed")
+    weights, history = train_lidar(small, tmp_path / "lidar", mixed)
+    assert all(tensor.dtype != torch.bfloat16 for tensor in weights.values())
+    _, distilled = train_camera(small, lidar[0], tmp_path / "camera", mixed)
+    for ours, full in ((history, lidar[1]), (distilled, camera[1])):
+        assert ours.rows != full.rows
+        assert [r["loss"] for r in ours.rows] == pytest.approx([r["loss"] for r in full.rows], rel=0.05)
+    _, tuned, _ = train_task(small, start, "LC", "detection", tmp_path / "task", mixed)
+    _, exact, _ = train_task(small, start, "LC", "detection", tmp_path / "exact")
+    assert tuned.rows[0]["loss"] == pytest.approx(exact.rows[0]["loss"], rel=0.05)
+
+
+@pytest.mark.parametrize("given", [{"lidar", "camera"}, {"lidar"}])
+def test_frozen_start_weights_stay_and_all_else_trains(
+    small: Small, start: Weights, given: set[str], tmp_path: Path
+) -> None:
+    """Running statistics of the batch norms included; a branch that was not given trains."""
+    own = {name: tensor for name, tensor in start.items() if name.split(".")[0] in given}
+    short = replace(SCHEDULE, steps=3)
+    weights, _, _ = train_task(small, own, "LC", "map", tmp_path, short, pretrained_lr=0.0)
+    assert any(name.endswith("running_mean") for name in own)
+    assert all(torch.equal(weights[name], tensor) for name, tensor in own.items())
+    torch.manual_seed(small.run(tmp_path).seed)
+    fresh = BevModel(NETWORKS, FRAMES, "LC", "map")
+    assert all(
+        not torch.equal(parameter, weights[name]) for name, parameter in fresh.named_parameters() if name not in own
+    )
+
+
+def test_start_weights_train_at_their_own_rate(small: Small, start: Weights, tmp_path: Path) -> None:
+    """A hundredth, for Adam moves weights by about the learning rate; a model from scratch knows no such tensor."""
+    short = replace(SCHEDULE, steps=2, weight_decay=0.0)
+
+    def moved(factor: float) -> tuple[float, float]:
+        weights, _, _ = train_task(small, start, "LC", "map", tmp_path / str(factor), short, pretrained_lr=factor)
+        torch.manual_seed(0)
+        before = BevModel(NETWORKS, FRAMES, "LC", "map")
+        before.load_start(start)
+        distance = {name: float((weights[name] - p.detach()).abs().mean()) for name, p in before.named_parameters()}
+        return sum(distance[n] for n in distance if n in start), sum(distance[n] for n in distance if n not in start)
+
+    (slow, new), (full, same) = moved(0.01), moved(1.0)
+    assert 0.005 < slow / full < 0.02
+    assert 0.8 < new / same < 1.25
+    one, two = (
+        train_task(small, {}, "L", "map", tmp_path / name, short, pretrained_lr=factor)[0]
+        for name, factor in (("one", 1.0), ("two", 0.01))
+    )
+    assert all(torch.equal(one[name], two[name]) for name in one)
 
 
 def test_a_branch_that_does_not_fit_is_refused(small: Small, start: Weights, tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""Tables of a study of `benchmarks.label_saving`: settings chosen on the tuning scenes, results on the others.
+
+    python -m benchmarks.label_saving_table CELLS.csv
+    python -m benchmarks.label_saving_table CELLS.csv --collect FOLDER    # gathers the finished cells first
+
+For every start, number of labelled scenes and number of steps, the learning rate (and the factor on the rate of
+pre-trained tensors) is the one with the best mean over seeds on the tuning scenes; among settings only those that ran
+with as many seeds as the most frequent one take part. Differences against scratch are paired by seed, which gives both
+the same labelled scenes and the same initial head; p is that of a two-sided paired t-test.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t, ttest_rel
+
+SETTING = ["lr", "factor"]
+COLUMNS = ["start", "scenes", "steps", *SETTING, "seed", "tune_mAP", "test_mAP", "tune_NDS", "test_NDS"]
+
+
+def collect(folder: Path) -> pd.DataFrame:
+    """One row per finished cell."""
+    rows = []
+    for path in sorted(folder.glob("*.json")):
+        cell = json.loads(path.read_bytes())
+        scores = {f"{split}_{name}": cell[split][name] for split in ("tune", "test") for name in ("mAP", "NDS")}
+        rows.append({**{name: cell[name] for name in COLUMNS if name in cell}, **scores})
+    return pd.DataFrame(rows)[COLUMNS].sort_values(COLUMNS[:6]).round(5)
+
+
+def choose(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells of the setting that the tuning scenes prefer, among cells of one start, scenes and steps."""
+    seeds = cells.groupby(SETTING)["seed"].count()
+    means = cells.groupby(SETTING)["tune_mAP"].mean()[seeds == seeds.max()]
+    lr, factor = means.idxmax()
+    return cells[(cells.lr == lr) & (cells.factor == factor)].sort_values("seed")
+
+
+def compare(cells: pd.DataFrame, keys: list[str], reference: str = "random") -> pd.DataFrame:
+    """A row per start and value of `keys`: chosen setting, mean test mAP, and the paired difference to scratch."""
+    rows = []
+    for key, group in cells.groupby(keys):
+        chosen = {start: choose(part) for start, part in group.groupby("start")}
+        base = chosen.get(reference)
+        for start, part in chosen.items():
+            first = part.iloc[0]
+            row = dict(zip(keys, key, strict=True)) | {
+                "start": start, "lr": f"{first.lr:g}", "factor": f"{first.factor:g}", "n": len(part),
+                "test mAP": f"{100 * part.test_mAP.mean():.1f} ± {100 * part.test_mAP.std():.1f}",
+            }  # fmt: skip
+            if base is not None and start != reference:
+                row |= difference(part, base)
+            rows.append(row)
+    return pd.DataFrame(rows).fillna("")
+
+
+def difference(part: pd.DataFrame, base: pd.DataFrame) -> dict[str, str]:
+    """Mean paired difference in mAP points with its 95 % interval, and the p of the t-test."""
+    both = part.merge(base, on="seed", suffixes=("", "_base"))
+    gains = 100 * (both.test_mAP - both.test_mAP_base).to_numpy()
+    if len(gains) < 2:
+        return {"gain": f"{gains.mean():+.1f} (n={len(gains)})" if len(gains) else ""}
+    half = t.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / np.sqrt(len(gains))
+    p = ttest_rel(both.test_mAP, both.test_mAP_base).pvalue
+    return {"gain": f"{gains.mean():+.1f} ± {half:.1f} (n={len(gains)})", "p": f"{p:.3g}"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("csv", type=Path)
+    parser.add_argument("--collect", type=Path, help="folder of finished cells")
+    parsed = parser.parse_args()
+    if parsed.collect:
+        collect(parsed.collect).to_csv(parsed.csv, index=False)
+    cells = pd.read_csv(parsed.csv)
+    print(compare(cells, ["scenes", "steps"]).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

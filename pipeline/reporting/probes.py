@@ -1,0 +1,90 @@
+"""What pre-trained features have learned: a row of a table per checkpoint, and curves over the steps."""
+
+import json
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from pipeline.evaluation.probe_record import CURVE, FIRST, GEOMETRY, LAST, read_curve
+from pipeline.evaluation.record import METRICS
+from pipeline.reporting.page import Picture
+from pipeline.reporting.table import Table
+
+SHOWN = {
+    "object_linear": "objects, linear",
+    "object_knn": "objects, kNN",
+    "region_knn": "regions, kNN",
+    "retrieval": "retrieval",
+    "alignment": "alignment",
+    "uniformity": "uniformity",
+}
+CHANCES = {"object_linear": "object_chance", "object_knn": "object_chance", "region_knn": "region_chance"}
+NOTE = (
+    "Untrained network → end of the pre-training, on validation scenes. Objects and regions: balanced accuracy of "
+    "frozen features, by probes fitted to labels of training scenes. Retrieval: share of points in regions whose "
+    "camera embedding is nearest to a LiDAR embedding of the same region. Cell statistics: no network, the points of "
+    "a cell counted."
+)
+
+
+def probed(probes: Path) -> list[Path]:
+    """The folders of probed checkpoints, LiDAR first; drafts of a killed run are not among them."""
+    stages = ("pretrain_lidar", "distill_camera")
+    found = [path.parent for stage in stages for path in sorted(probes.glob(f"{stage}/*/{CURVE}"))]
+    return [folder for folder in found if not folder.name.startswith(".")]
+
+
+def probe_table(probes: Path) -> Table | None:
+    """One row per checkpoint below `probes`, and what counting points gives; None where nothing was probed."""
+    rows: list[list[str]] = []
+    geometry: dict[str, float] = {}
+    for folder in probed(probes):
+        metrics = json.loads((folder / METRICS).read_bytes())
+        geometry = metrics.get(GEOMETRY, geometry)
+        first, last = metrics.get(FIRST, {}), metrics[LAST]
+        cells = [_change(first.get(name), last.get(name)) for name in SHOWN]
+        rows.append([folder.relative_to(probes).as_posix(), *cells])
+    if not rows:
+        return None
+    if geometry:
+        rows.append(["cell statistics", *(_change(None, geometry.get(name)) for name in SHOWN)])
+    last = json.loads((probed(probes)[0] / METRICS).read_bytes())[LAST]
+    rows.append(["chance", *(_change(None, last.get(CHANCES.get(name, ""))) for name in SHOWN)])
+    return Table("What pre-trained features tell", NOTE, ["checkpoint", *SHOWN.values()], rows)
+
+
+def draw_probes(probes: Path, out: Path) -> list[Picture]:
+    """`probes.png` in `out`, a panel per checkpoint with scores over the steps; none where nothing was probed."""
+    folders = probed(probes)
+    if not folders:
+        return []
+    figure = Figure(figsize=(4.2 * len(folders), 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for panel, folder in zip(figure.subplots(1, len(folders), squeeze=False)[0], folders, strict=True):
+        rows = read_curve(folder / CURVE)
+        steps = [row["step"] for row in rows]
+        for name, title in SHOWN.items():
+            if name in rows[0] and name not in ("alignment", "uniformity"):
+                panel.plot(steps, [row[name] for row in rows], marker="o", markersize=3, label=title)
+        for name, style in (("object_chance", ":"), ("retrieval_chance", "--")):
+            if name in rows[0]:
+                panel.plot(steps, [row[name] for row in rows], style, color="#9aa0a8", label=name.replace("_", ", "))
+        panel.set(title=folder.relative_to(probes).as_posix(), xlabel="step", ylim=(0, 1))
+        panel.legend(fontsize=7)
+        panel.tick_params(labelsize=7)
+    path = out / "probes.png"
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    return [
+        Picture(
+            "Scores of frozen features on validation scenes over the steps of pre-training",
+            path.name,
+            path.read_bytes(),
+        )
+    ]
+
+
+def _change(first: float | None, last: float | None) -> str:
+    if last is None:
+        return "–"
+    return f"{last:.3f}" if first is None else f"{first:.3f} → {last:.3f}"
