@@ -8,11 +8,12 @@ import typer
 from pipeline.cli_lineage import audit, diff, lineage, ls
 from pipeline.cli_model import model
 from pipeline.cli_regions import regions
+from pipeline.cli_replay import replay
 from pipeline.errors import user_errors
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(regions, name="regions")
-for command in (model, audit, diff, lineage, ls):
+for command in (model, audit, diff, lineage, ls, replay):
     app.command()(command)
 
 

@@ -15,9 +15,11 @@ from pipeline.params import camera_method, load_params, load_runtime
 from pipeline.regions.store import RegionStore
 from pipeline.training.device import device_class
 from pipeline.training.distill_camera import distill_camera
+from pipeline.training.fault import Recipe
 from pipeline.training.launch import on_every_device
 from pipeline.training.live import LIVE
 from pipeline.training.loop import Run
+from pipeline.training.point_check import check_points
 from pipeline.training.pretrain_jointly import pretrain_jointly
 from pipeline.training.publishing import publish_checkpoint, scratch_folder
 from pipeline.work import distill_camera_work
@@ -51,19 +53,21 @@ def main(name: str) -> None:
             where=f"dataset.pretrain_split = {params.dataset.pretrain_split}",
             remedy="leave this stage out: `dvc repro pretrain_lidar` needs no image",
         )
-    scratch = scratch_folder("distill_camera", made_with, inputs)
-    run = Run(
-        method, positions, own.schedule, own.seed, scratch, None if joint else distill_camera_work(params, runtime),
-        snapshots=own.snapshots, live=LIVE / "distill_camera" / method,
-    )  # fmt: skip
+    check_points(index, positions, params.frames)
     start_weights = {name: torch.from_numpy(array) for name, array in branch_weights(start, "camera").items()}
+    teacher_weights = {} if joint else load_weights(teacher)
+    scratch = scratch_folder("distill_camera", made_with, inputs)
+    work = None if joint else distill_camera_work(params, runtime)
+    run = Run(
+        method, positions, own.schedule, own.seed, scratch, work,
+        snapshots=own.snapshots, live=LIVE / "distill_camera" / method,
+        recipe=Recipe(("distill_camera", method), params, {"teacher": teacher_weights, "start": start_weights}),
+    )  # fmt: skip
     sizes = (params.networks, params.frames, own, runtime)
     if joint:
         weights, history, transferred = pretrain_jointly(loader, run, start_weights, *sizes)
     else:
-        weights, history, transferred = distill_camera(
-            loader, run, load_weights(teacher), start_weights, *sizes, method
-        )
+        weights, history, transferred = distill_camera(loader, run, teacher_weights, start_weights, *sizes, method)
     publish_checkpoint(
         Path("data/checkpoints/distill_camera", method), weights, history, scratch,
         stage="distill_camera", params=made_with, inputs=inputs, seed=own.seed, device=device_class(runtime),

@@ -16,9 +16,11 @@ from pipeline.frames.labels import Labels
 from pipeline.params import load_params, load_runtime, parse_trial
 from pipeline.training.ahead import train_ahead
 from pipeline.training.device import device_class
+from pipeline.training.fault import Recipe
 from pipeline.training.finetune import finetune
 from pipeline.training.launch import launched, on_every_device
 from pipeline.training.loop import Run
+from pipeline.training.point_check import check_points
 from pipeline.training.publishing import publish_checkpoint, scratch_folder
 from pipeline.work import finetune_work
 
@@ -71,11 +73,14 @@ def train(arm: str, trial: str, seed: int, *, publish: bool) -> None:
     )
     scratch = scratch_folder("finetune", {**made_with, "seed": seed}, inputs)
     positions, work = [index.position(t) for t in tokens], finetune_work(params, runtime, modality, task)
-    run = Run(f"{arm} {trial} seed {seed}", positions, schedule, seed, scratch, work)
+    check_points(index, positions, params.frames)
+    start_weights = load_weights(start)
+    recipe = Recipe(("finetune", arm, trial, str(seed)), params, {"start": start_weights})
+    run = Run(f"{arm} {trial} seed {seed}", positions, schedule, seed, scratch, work, recipe=recipe)
     weights, history, transferred = finetune(
         loader,
         run,
-        load_weights(start),
+        start_weights,
         params.networks,
         params.frames,
         modality,

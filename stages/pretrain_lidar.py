@@ -9,9 +9,11 @@ from pipeline.frames.index import FrameIndex
 from pipeline.params import lidar_method, load_params, load_runtime
 from pipeline.regions.store import RegionStore
 from pipeline.training.device import device_class
+from pipeline.training.fault import Recipe
 from pipeline.training.launch import on_every_device
 from pipeline.training.live import LIVE
 from pipeline.training.loop import Run
+from pipeline.training.point_check import check_points
 from pipeline.training.pretrain_lidar import pretrain_lidar
 from pipeline.training.publishing import publish_checkpoint, scratch_folder
 from pipeline.work import pretrain_lidar_work
@@ -35,10 +37,12 @@ def main(name: str) -> None:
         processes=runtime.loader_processes,
     )  # fmt: skip
     positions = [i for i in index.split(params.dataset.pretrain_split) if i not in regions.bad_frames]
+    check_points(index, positions, params.frames)
     scratch = scratch_folder("pretrain_lidar", made_with, inputs)
     run = Run(
         method, positions, own.schedule, own.seed, scratch, pretrain_lidar_work(params, runtime),
         snapshots=own.snapshots, live=LIVE / "pretrain_lidar" / method,
+        recipe=Recipe(("pretrain_lidar", method), params),
     )  # fmt: skip
     weights, history = pretrain_lidar(loader, run, params.networks, own, runtime, method)
     publish_checkpoint(

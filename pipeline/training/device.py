@@ -1,5 +1,7 @@
 """Where a training runs, and from which random state it starts."""
 
+import os
+
 import torch
 
 from pipeline.errors import UserError
@@ -16,12 +18,22 @@ def place(runtime: Runtime, seed: int) -> torch.device:
     keep_freed_memory()
     calm_numpy()
     torch.set_num_threads(runtime.threads)
+    forbid_chance(runtime.deterministic)
     torch.manual_seed(seed)
     if runtime.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if runtime.device == "cuda" and not torch.cuda.is_available():
         raise UserError("no CUDA device is available", where="runtime.yaml: device", remedy="set device: auto or cpu")
     return torch.device(runtime.device)
+
+
+def forbid_chance(deterministic: bool) -> None:
+    """Lets torch use deterministic algorithms only, or any; what has none then raises RuntimeError with its name."""
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+        torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = deterministic
+    torch.use_deterministic_algorithms(deterministic)
 
 
 def device_class(runtime: Runtime) -> str:

@@ -1,7 +1,6 @@
 """The one training loop: read it top to bottom."""
 
 import itertools
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from pipeline.frames.order import batches
 from pipeline.params import Runtime, Schedule
 from pipeline.throughput import file_size, note_steps
+from pipeline.training.disk import told_when_full
+from pipeline.training.fault import Recipe, examine, repeat
+from pipeline.training.guards import find_non_finite
 from pipeline.training.history import History
 from pipeline.training.interrupt import StopRequest
 from pipeline.training.observer import watch
@@ -62,6 +64,8 @@ class Run:
         lr_factors: on the learning rate of parameters by name; 1 for those that are left out.
         snapshots: how many weights are kept on the way, see `pipeline.training.snapshots`.
         live: folder of the curves, see `pipeline.training.live`; none are drawn without it.
+        recipe: from which `calico replay` builds the training again; without it a fault is kept, but not replayed.
+        again: this one pass is repeated instead of training, from a fault kept in `scratch`.
     """
 
     title: str
@@ -73,10 +77,8 @@ class Run:
     lr_factors: Mapping[str, float] = field(default_factory=dict)
     snapshots: int = 0
     live: Path | None = None
-
-
-class NonFiniteLossError(ArithmeticError):
-    """A loss term or the gradient is NaN or infinite; raised before the optimiser could spoil the weights."""
+    recipe: Recipe | None = None
+    again: Step | None = None
 
 
 def fit(
@@ -105,11 +107,14 @@ def fit(
         Loss terms, learning rate and gradient norm of every step, the same on every device.
 
     Raises:
-        NonFiniteLossError: a term or the gradient norm is not finite.
+        NonFiniteLossError: a term or the gradient norm is not finite; names the first tensor that is not.
         Interrupted: SIGTERM, Ctrl-C or the time budget ended it between two steps; the state is saved.
         UserError: the devices cannot share a step equally, the state to continue from is unreadable, or there is no
             room to save one.
     """
+    if run.again is not None:
+        repeat(fabric, module, load, losses, run)
+        return History()
     schedule, first = run.schedule, fabric.is_global_zero
     steps = total_steps(schedule, len(run.positions))
     share = share_out(schedule, len(run.positions), fabric.global_rank, fabric.world_size)
@@ -136,7 +141,9 @@ def fit(
             norm = fabric.clip_gradients(network, optimizer, max_norm=schedule.clip, error_if_nonfinite=False)
             assert norm is not None
             row |= {"lr": float(cycle.get_last_lr()[0]), "gradient_norm": float(norm)}
-            _refuse_non_finite(row, run, number, scaled)
+            if said := find_non_finite(row, scaled=scaled):
+                again = ((step, load(step)) for step in _passes(run, share, number + 1, number))
+                raise examine(fabric, module, network, again, losses, run, said)
             optimizer.step()
             cycle.step()
             if average:
@@ -144,7 +151,8 @@ def fit(
             if len(history.rows) == done:
                 began = time.monotonic()  # the first step warms up and is not counted
             history.rows.append(row)
-            observer.stepped(len(history.rows), row)
+            with told_when_full(run.scratch, "the state of the training that was saved before is whole"):
+                observer.stepped(len(history.rows), row)
             stopping = stop.made() and number + 1 < steps
             if first and (stopping or time.monotonic() - last_save > runtime.save_every):
                 state.save(history)
@@ -189,13 +197,6 @@ def _accumulate(
     mean = fabric.all_reduce(torch.stack(list(total.values())) / count, reduce_op="mean")
     assert isinstance(mean, Tensor)
     return dict(zip(total, mean.tolist(), strict=True))
-
-
-def _refuse_non_finite(row: dict[str, float], run: Run, number: int, scaled: bool) -> None:
-    """Raises NonFiniteLossError; not for scaled gradients that overflow, for their scaler skips the step by itself."""
-    for name, value in row.items():
-        if not math.isfinite(value) and not (name == "gradient_norm" and scaled):
-            raise NonFiniteLossError(f"{run.title}: {name} is {value} at step {number}")
 
 
 def _averaged(module: nn.Module, decay: float | None) -> AveragedModel | None:

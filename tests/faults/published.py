@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.artifacts.publish import strays
-from tests.faults.conftest import CELL
+from tests.small_trainings import CELL
 
 # Words of each stage and its out.
 COMMANDS = {

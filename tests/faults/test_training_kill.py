@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.faults.conftest import CELL, STEPS
 from tests.faults.published import COMMANDS, assert_published, content
 from tests.faults.training_process import DIES_IN, STEPS_RUN, Stages
+from tests.small_trainings import CELL, STEPS
 
 # Steps that are left for the same command, by the point of death; a state is saved after each.
 LEFT = {

@@ -186,6 +186,26 @@ def no_room_for_the_artifact(_: list[int]) -> None:
     sys.addaudithook(watch)
 
 
+def too_large_a_weight(steps: list[int]) -> None:
+    """The next step overflows, and why is in its weights."""
+
+    def hook(optimizer: Any, *_: Any) -> None:
+        if len(steps) == DIES_IN + 1:
+            with torch.no_grad():
+                optimizer.param_groups[0]["params"][0].fill_(3e38)
+
+    register_optimizer_step_post_hook(hook)
+
+
+def notes_the_mode(_: list[int]) -> None:
+    """Whether torch was held to deterministic algorithms in a step."""
+
+    def hook(*_: Any) -> None:
+        Path("mode.txt").write_text(str(torch.are_deterministic_algorithms_enabled()))
+
+    register_optimizer_step_pre_hook(hook)
+
+
 POINTS: dict[str, Callable[[list[int]], None]] = {
     "forward": in_forward,
     "backward": in_backward,
@@ -201,6 +221,8 @@ POINTS: dict[str, Callable[[list[int]], None]] = {
     "asks for a signal": asks_for_a_signal,
     "disk full for the state": disk_full_for_the_state,
     "no room for the artifact": no_room_for_the_artifact,
+    "too large a weight": too_large_a_weight,
+    "notes the mode": notes_the_mode,
 }
 
 
@@ -210,6 +232,7 @@ def run(project: str, words: list[str], point: str) -> int:
     with Path(SAID).open("w") as said:
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     torch.set_num_threads(1)
     steps: list[int] = []
     register_optimizer_step_post_hook(lambda *_: steps.append(len(steps)))

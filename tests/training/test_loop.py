@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from pipeline.frames.order import batches
 from pipeline.params import Runtime, Schedule
 from pipeline.training.fabric import open_fabric
+from pipeline.training.guards import NonFiniteLossError
 from pipeline.training.history import History
-from pipeline.training.loop import NonFiniteLossError, Run, Step, fit
+from pipeline.training.loop import Run, Step, fit
 from pipeline.training.schedule import build_optimizer, total_steps
 
 SCHEDULE = Schedule(epochs=None, steps=40, batch=4, lr=0.02, weight_decay=0.01, clip=10.0, warmup=0.3)
@@ -106,7 +107,7 @@ def test_dropout_depends_on_the_step_alone(tmp_path: Path) -> None:
 
 
 def test_non_finite_loss_stops_before_the_step(tmp_path: Path) -> None:
-    with pytest.raises(NonFiniteLossError, match="loss is nan at step 7"):
+    with pytest.raises(NonFiniteLossError, match="step 7: loss is nan; the first bad tensor is the loss term loss"):
         train(tmp_path, spoil_at=7)
     assert len(torch.load(tmp_path / "state.pt", weights_only=True)["rows"]) == 7
 
