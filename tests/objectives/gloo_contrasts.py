@@ -51,57 +51,26 @@ class Scene:
     cells: Tensor
 
 
-@dataclass(frozen=True)
-class Objective:
-    """`votes` counts what the loss is a mean over, without which losses of parts cannot be joined."""
-
-    loss: Callable[[Scene, bool], Tensor]
-    votes: Callable[[Scene], float]
-
-
-def rich(scene: Scene) -> float:
-    return float((scene.region >= 0).sum())
-
-
-def points(scene: Scene) -> float:
-    return float(len(scene.region))
-
-
-def regions_and_others(scene: Scene) -> float:
-    return float(len(scene.region[scene.region >= 0].unique()) + (scene.region < 0).sum())
-
-
-def frames_with_regions(scene: Scene) -> float:
-    return float(len(scene.frame[scene.region >= 0].unique()))
-
-
 def switched(anchors: str, same: str, weights: str) -> Callable[[Scene, bool], Tensor]:
     switches = Rapc(anchors, same, weights)  # type: ignore[arg-type]
     return lambda s, gather: rapc(s.p, s.q, s.region, temperature=T, switches=switches, gather=gather)
 
 
-OBJECTIVES = {
-    "plrc": Objective(lambda s, g: plrc(s.p, s.q, s.region, temperature=T, gather=g), rich),
-    "rapc": Objective(switched("all", "masked", "uniform"), points),
-    "rapc kept": Objective(switched("all", "kept", "uniform"), points),
-    "rapc rich": Objective(switched("rich", "masked", "uniform"), rich),
-    "rapc region": Objective(switched("all", "masked", "region"), regions_and_others),
-    # Its terms are means over different things, so its parts cannot be joined by one number; gathered only.
-    "prc": Objective(
-        lambda s, g: prc(s.p, s.q, s.region, temperature=T, alpha=0.3, switches=Rapc(), gather=g)["loss"],
-        lambda s: float("nan"),
+OBJECTIVES: dict[str, Callable[[Scene, bool], Tensor]] = {
+    "plrc": lambda s, gather: plrc(s.p, s.q, s.region, temperature=T, gather=gather),
+    "rapc": switched("all", "masked", "uniform"),
+    "rapc kept": switched("all", "kept", "uniform"),
+    "rapc rich": switched("rich", "masked", "uniform"),
+    "rapc region": switched("all", "masked", "region"),
+    "prc": lambda s, gather: prc(s.p, s.q, s.region, temperature=T, alpha=0.3, switches=Rapc(), gather=gather)["loss"],
+    "rad": lambda s, gather: rad(s.c, s.q, s.region, s.frame, temperature=T, gather=gather),
+    "rad_unweighted": lambda s, gather: rad(
+        s.c, s.q, s.region, s.frame, temperature=T, region_weights=False, gather=gather
     ),
-    "rad": Objective(lambda s, g: rad(s.c, s.q, s.region, s.frame, temperature=T, gather=g), frames_with_regions),
-    "rad_unweighted": Objective(
-        lambda s, g: rad(s.c, s.q, s.region, s.frame, temperature=T, region_weights=False, gather=g), rich
-    ),
-    "point_info_nce": Objective(lambda s, g: point_info_nce(s.p, s.q, temperature=T, gather=g), points),
-    "proposal_contrast": Objective(
-        lambda s, g: proposal_contrast(s.p, s.q, s.proposals, temperature=T, gather=g),
-        lambda s: float(s.proposals.count),
-    ),
-    "simipu": Objective(lambda s, g: simipu(s.p, s.q, s.c, temperature=T, gather=g)["loss"], points),
-    "bev_distill": Objective(lambda s, g: bev_distill(s.student, s.teacher, s.cells), lambda s: float(s.cells.sum())),
+    "point_info_nce": lambda s, gather: point_info_nce(s.p, s.q, temperature=T, gather=gather),
+    "proposal_contrast": lambda s, gather: proposal_contrast(s.p, s.q, s.proposals, temperature=T, gather=gather),
+    "simipu": lambda s, gather: simipu(s.p, s.q, s.c, temperature=T, gather=gather)["loss"],
+    "bev_distill": lambda s, gather: bev_distill(s.student, s.teacher, s.cells, gather=gather),
 }
 
 
@@ -137,7 +106,7 @@ def main(rank: int, processes: int, rendezvous: str, out: str) -> None:
         for name, objective in OBJECTIVES.items():
             for gather in (False, True):
                 network = DistributedDataParallel(make_network())
-                loss = objective.loss(embed(network, division[rank]), gather)
+                loss = objective(embed(network, division[rank]), gather)
                 loss.backward()
                 (weight,) = network.parameters()
                 assert weight.grad is not None
