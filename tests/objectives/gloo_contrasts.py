@@ -51,26 +51,27 @@ class Scene:
     cells: Tensor
 
 
-def switched(anchors: str, same: str, weights: str) -> Callable[[Scene, bool], Tensor]:
+Objective = Callable[[Scene, bool], Tensor]
+
+
+def switched(anchors: str, same: str, weights: str) -> Objective:
     switches = Rapc(anchors, same, weights)  # type: ignore[arg-type]
     return lambda s, gather: rapc(s.p, s.q, s.region, temperature=T, switches=switches, gather=gather)
 
 
-OBJECTIVES: dict[str, Callable[[Scene, bool], Tensor]] = {
-    "plrc": lambda s, gather: plrc(s.p, s.q, s.region, temperature=T, gather=gather),
+OBJECTIVES: dict[str, Objective] = {
+    "plrc": lambda s, g: plrc(s.p, s.q, s.region, temperature=T, gather=g),
     "rapc": switched("all", "masked", "uniform"),
     "rapc kept": switched("all", "kept", "uniform"),
     "rapc rich": switched("rich", "masked", "uniform"),
     "rapc region": switched("all", "masked", "region"),
-    "prc": lambda s, gather: prc(s.p, s.q, s.region, temperature=T, alpha=0.3, switches=Rapc(), gather=gather)["loss"],
-    "rad": lambda s, gather: rad(s.c, s.q, s.region, s.frame, temperature=T, gather=gather),
-    "rad_unweighted": lambda s, gather: rad(
-        s.c, s.q, s.region, s.frame, temperature=T, region_weights=False, gather=gather
-    ),
-    "point_info_nce": lambda s, gather: point_info_nce(s.p, s.q, temperature=T, gather=gather),
-    "proposal_contrast": lambda s, gather: proposal_contrast(s.p, s.q, s.proposals, temperature=T, gather=gather),
-    "simipu": lambda s, gather: simipu(s.p, s.q, s.c, temperature=T, gather=gather)["loss"],
-    "bev_distill": lambda s, gather: bev_distill(s.student, s.teacher, s.cells, gather=gather),
+    "prc": lambda s, g: prc(s.p, s.q, s.region, temperature=T, alpha=0.3, switches=Rapc(), gather=g)["loss"],
+    "rad": lambda s, g: rad(s.c, s.q, s.region, s.frame, temperature=T, gather=g),
+    "rad_unweighted": lambda s, g: rad(s.c, s.q, s.region, s.frame, temperature=T, region_weights=False, gather=g),
+    "point_info_nce": lambda s, g: point_info_nce(s.p, s.q, temperature=T, gather=g),
+    "proposal_contrast": lambda s, g: proposal_contrast(s.p, s.q, s.proposals, temperature=T, gather=g),
+    "simipu": lambda s, g: simipu(s.p, s.q, s.c, temperature=T, gather=g)["loss"],
+    "bev_distill": lambda s, g: bev_distill(s.student, s.teacher, s.cells, gather=g),
 }
 
 

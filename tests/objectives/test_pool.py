@@ -39,7 +39,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, lis
 
 
 def alone(name: str, groups: list[list[int]]) -> tuple[Tensor, Tensor]:
-    """Mean loss over groups of frames that one process takes one after another, and its gradient."""
+    """Loss and gradient of one process that contrasts the groups apart and takes the mean."""
     network = make_network()
     loss = torch.stack([OBJECTIVES[name](embed(network, group), False) for group in groups]).mean()
     (gradient,) = torch.autograd.grad(loss, list(network.parameters()))
@@ -58,12 +58,13 @@ def test_gathered_negatives_equal_one_process_with_all_frames(
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize(("processes", "number"), CASES)
-def test_without_gather_they_equal_one_process_with_micro_batches(
+def test_own_negatives_equal_one_process_with_frames_apart(
     results: dict[int, dict[str, list[Tensor]]], processes: int, number: int, name: str
 ) -> None:
     found = results[processes][f"{number}/{name}/False"]
     loss, gradient = alone(name, DIVISIONS[processes][number])
     torch.testing.assert_close(found, [loss, gradient])
+    # The two are not the same thing.
     assert not torch.allclose(found[0], results[processes][f"{number}/{name}/True"][0], rtol=1e-3)
 
 
@@ -76,6 +77,6 @@ def test_alone_nothing_is_copied() -> None:
 
 def test_weighted_mean() -> None:
     values = torch.tensor([1.0, 2.0, 6.0])
-    assert weighted_mean(values, torch.tensor([1.0, 1.0, 0.5]), gather=True).item() == pytest.approx(6 / 2.5)
-    assert weighted_mean(values, torch.zeros(3), gather=False).item() == 0
-    assert math.isfinite(weighted_mean(values[:0], torch.zeros(0), gather=False).item())
+    assert weighted_mean(values, torch.tensor([1.0, 1.0, 0.5]), gather=False).item() == pytest.approx(6 / 2.5)
+    assert weighted_mean(values, torch.zeros(3), gather=True).item() == 0
+    assert math.isfinite(weighted_mean(values[:0], torch.zeros(0), gather=True).item())

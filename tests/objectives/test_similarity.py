@@ -69,8 +69,8 @@ def test_memory_is_bounded_by_the_chunk(chunk: int, monkeypatch: pytest.MonkeyPa
         lambda: prc(p, q, region, temperature=0.1, alpha=0.5, switches=Rapc())["loss"],
         lambda: rad(p, q, region, torch.zeros_like(region), temperature=0.1),
     ):
-        with LargestTensor() as largest:  # type: ignore[no-untyped-call]
-            loss().backward()
+        with LargestTensor() as largest:
+            loss().backward()  # type: ignore[no-untyped-call]
         assert chunk - 1500 < largest.elements <= max(chunk, p.numel())
 
 

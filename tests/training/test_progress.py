@@ -32,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def step(pace: Pace, clock: Clock, wait: float, work: float) -> None:
     clock.now += wait
-    pace.loaded()
+    pace.waited(wait)
     clock.now += work
     pace.stepped()
 

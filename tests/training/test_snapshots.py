@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pipeline.artifacts.checkpoint import load_weights, snapshot_file
 from pipeline.params import Runtime, Schedule
+from pipeline.training.fabric import open_fabric
 from pipeline.training.loop import Run, Step, fit
 from pipeline.training.snapshots import snapshot_steps
 
@@ -28,14 +29,14 @@ def train(scratch: Path, die_at: int | None = None, save_every: float = 0.0) -> 
     def note() -> None:
         seen.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
 
-    def losses(step: Step, batch: Tensor) -> dict[str, Tensor]:
+    def losses(network: nn.Module, step: Step, batch: Tensor) -> dict[str, Tensor]:
         if step.number == die_at:
             raise Killed
         note()
         return {"loss": (network(batch) - batch[:, :1]).square().mean()}
 
     run = Run("test", range(32), SCHEDULE, 3, scratch, snapshots=3)
-    fit(network, lambda step: inputs[step.positions], losses, run, RUNTIME)
+    fit(open_fabric(RUNTIME, SCHEDULE.precision, 3), network, lambda step: inputs[step.positions], losses, run, RUNTIME)
     note()
     return seen
 
