@@ -2,9 +2,9 @@
 
     python -m benchmarks.objectives
 
-PRC forward and backward, four frames of 512 semantic-rich and 512 semantic-less points in 64 dimensions, against the
+PRC and RAD forward and backward, frames of 512 semantic-rich and 512 semantic-less points in 64 dimensions, against the
 straightforward form: a [P, P] softmax with masks for each term and direction. Both must give the same value and
-gradient. Then the same at 16,384 points (8 frames of 2048, as at paper scale): the time, and the peak memory beside
+gradient. Then the same at 16,384 points (as many as 8 frames at paper scale): the time, and the peak memory beside
 that of one [P, P] matrix. Each runs in a process of its own; peak memory is the growth of VmHWM over its first pass.
 """
 
