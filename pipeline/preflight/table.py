@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.preflight.verdict import Need, Verdict
+from pipeline.training.launch import RESUME_ME
 
 
 def show(verdict: Verdict, failures: Sequence[str], console: Console) -> None:
@@ -18,6 +19,11 @@ def show(verdict: Verdict, failures: Sequence[str], console: Console) -> None:
     if verdict.needs:
         console.print(_table(verdict))
         console.print("start and report, seconds each, are not counted. Stages run one after the other.", style="dim")
+        console.print(
+            "A training that gets SIGTERM or Ctrl-C, or uses up runtime.yaml: time_budget, saves its state and ends with "
+            f"exit code {RESUME_ME}; `dvc repro` continues it.",
+            style="dim",
+        )
     else:
         console.print("no stage is stale that takes more than seconds")
     rooms = ", ".join(f"{free / 1e9:.1f} GB free below {folders}" for folders, free in verdict.free.items())
