@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from pipeline.evaluation.probe_frames import Maps, Name, ProbeSource, class_scores, gather
 from pipeline.evaluation.probes import retrieval
@@ -12,6 +14,7 @@ from pipeline.frames.batch import FrameBatch
 from pipeline.frames.dataset import FrameLoader
 from pipeline.geometry.grid import BevGrid
 from pipeline.objectives.hypersphere import alignment, uniformity
+from pipeline.objectives.similarity import region_means
 from pipeline.params import DistillCamera, Networks
 from pipeline.training.distill_camera import CameraEmbedding
 from pipeline.training.pretrain_lidar import LidarEmbedding, draw_contrast_points, in_reach
@@ -35,9 +38,9 @@ def probe_camera(
         params: number of points.
 
     Returns:
-        By name of the weights: `class_scores`; at points of regions, within a frame, `retrieval` of a LiDAR point in
-        the right region and `retrieval_point` of the very point, each with its `_chance`; `alignment` of camera and
-        LiDAR, `uniformity` of the camera.
+        By name of the weights: `class_scores`; within a frame, `retrieval` of a region's mean LiDAR embedding by its
+        mean camera embedding and `retrieval_point` of single points of regions, each with its `_chance`; `alignment`
+        of camera and LiDAR, `uniformity` of the camera.
     """
     opened = {name: _open(own, source, networks, device) for name, own in weights.items()}
     maps: dict[Name, Maps] = {name: partial(_camera_map, network) for name, network in opened.items()}
@@ -94,10 +97,11 @@ def _pair_scores(
 
 
 def _compare(camera: Tensor, lidar: Tensor, region: Tensor) -> dict[str, float]:
-    """Of one frame."""
-    arrays = camera.cpu().numpy(), lidar.cpu().numpy()
-    found, chance = retrieval(*arrays, region.cpu().numpy())
-    exact, exact_chance = retrieval(*arrays, torch.arange(len(region)).numpy())
+    """Of one frame; whole regions are compared by their mean embeddings, so that each weighs the same."""
+    names, member = region.unique(return_inverse=True)
+    of_regions = (normalize(region_means(points, member, len(names)), dim=1) for points in (camera, lidar))
+    found, chance = _retrieve(*of_regions)
+    exact, exact_chance = _retrieve(camera, lidar)
     return {
         "retrieval": found,
         "retrieval_chance": chance,
@@ -106,3 +110,7 @@ def _compare(camera: Tensor, lidar: Tensor, region: Tensor) -> dict[str, float]:
         "alignment": float(alignment(camera, lidar)),
         "uniformity": float(uniformity(camera)),
     }
+
+
+def _retrieve(camera: Tensor, lidar: Tensor) -> tuple[float, float]:
+    return retrieval(camera.cpu().numpy(), lidar.cpu().numpy(), np.arange(len(camera)))

@@ -19,12 +19,17 @@ SHOWN = {
     "alignment": "alignment",
     "uniformity": "uniformity",
 }
-CHANCES = {"object_linear": "object_chance", "object_knn": "object_chance", "region_knn": "region_chance"}
+CHANCES = {
+    "object_linear": "object_chance",
+    "object_knn": "object_chance",
+    "region_knn": "region_chance",
+    "retrieval": "retrieval_chance",
+}
 NOTE = (
     "Untrained network → end of the pre-training, on validation scenes. Objects and regions: balanced accuracy of "
-    "frozen features, by probes fitted to labels of training scenes. Retrieval: share of points in regions whose "
-    "camera embedding is nearest to a LiDAR embedding of the same region. Cell statistics: no network, the points of "
-    "a cell counted."
+    "frozen features, by probes fitted to labels of training scenes. Retrieval: share of regions whose mean "
+    "camera embedding is nearest to their own mean LiDAR embedding among the regions of the frame. Cell statistics: "
+    "no network, the points of a cell counted."
 )
 
 
@@ -39,18 +44,19 @@ def probe_table(probes: Path) -> Table | None:
     """One row per checkpoint below `probes`, and what counting points gives; None where nothing was probed."""
     rows: list[list[str]] = []
     geometry: dict[str, float] = {}
+    every: dict[str, float] = {}
     for folder in probed(probes):
         metrics = json.loads((folder / METRICS).read_bytes())
         geometry = metrics.get(GEOMETRY, geometry)
         first, last = metrics.get(FIRST, {}), metrics[LAST]
+        every |= last
         cells = [_change(first.get(name), last.get(name)) for name in SHOWN]
         rows.append([folder.relative_to(probes).as_posix(), *cells])
     if not rows:
         return None
     if geometry:
         rows.append(["cell statistics", *(_change(None, geometry.get(name)) for name in SHOWN)])
-    last = json.loads((probed(probes)[0] / METRICS).read_bytes())[LAST]
-    rows.append(["chance", *(_change(None, last.get(CHANCES.get(name, ""))) for name in SHOWN)])
+    rows.append(["chance", *(_change(None, every.get(CHANCES.get(name, ""))) for name in SHOWN)])
     return Table("What pre-trained features tell", NOTE, ["checkpoint", *SHOWN.values()], rows)
 
 

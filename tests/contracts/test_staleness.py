@@ -101,7 +101,7 @@ def test_runtime_settings_make_nothing_stale(copy: Copy) -> None:
 
 
 def test_regions_eps_makes_regions_and_what_follows_stale(copy: Copy) -> None:
-    """Every stage that pre-trains, every cell of an arm that starts from it, and the report: nothing else."""
+    """Every stage that pre-trains or probes, every cell of an arm that starts from it, and the report: nothing else."""
     arms = yaml.safe_load((copy.root / "params.yaml").read_text())["arms"]
     pre_trained = {name for name, arm in arms.items() if PRE_TRAINED in arm["lidar"] + arm["camera"]}
     assert pre_trained and set(arms) - pre_trained
@@ -110,6 +110,7 @@ def test_regions_eps_makes_regions_and_what_follows_stale(copy: Copy) -> None:
         for command in copy.commands
         for stage, *cell in [command.removeprefix("python -m stages.").split()]
         if stage in ("regions", "region_quality", "pretrain_lidar", "distill_camera", "report")
+        or stage.startswith("probe_")
         or (cell and cell[0] in pre_trained)
     }
     fresh = {command.split()[2] for command in copy.commands - expected}

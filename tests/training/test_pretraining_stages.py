@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 import math
 import shutil
 from pathlib import Path
@@ -13,18 +14,22 @@ import timm
 import yaml
 from safetensors.torch import save_file
 
-from pipeline.artifacts.card import read_card
-from pipeline.artifacts.checkpoint import load_weights
+from pipeline.artifacts.card import file_digests, read_card
+from pipeline.artifacts.checkpoint import load_snapshots, load_weights
 from pipeline.errors import UserError
+from pipeline.evaluation.probe_record import CURVE, FIRST, GEOMETRY, LAST, read_curve
+from pipeline.evaluation.record import METRICS
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.index_building import build_index
 from pipeline.frames.points import read_points
 from pipeline.params import CameraMethod, LidarMethod, Runtime, load_params
 from pipeline.regions.builder import build_regions
 from pipeline.regions.store import RegionStore
-from stages import distill_camera, pretrain_lidar, start
+from pipeline.reporting.probes import draw_probes, probe_table
+from stages import distill_camera, pretrain_lidar, probe_camera, probe_lidar, start
 
 ROOT = Path(__file__).parents[2]
+TRAINED = ("pretrain_lidar/prc", "distill_camera/rad")
 
 
 @pytest.fixture
@@ -36,6 +41,7 @@ def project(world: Path, world_runtime: Runtime, tmp_path: Path, monkeypatch: py
     for name in ("pretrain_lidar", "distill_camera"):
         # Three steps of two: every frame that is trained on comes once.
         content[name] |= {"rich": 64, "less": 64, "schedule": content[name]["schedule"] | {"steps": 3, "batch": 2}}
+        content[name]["snapshots"] = 2
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "conf" / "weights", "conf/weights")
     Path("params.yaml").write_text(yaml.safe_dump(content))
@@ -67,6 +73,8 @@ def test_frames_without_regions_are_left_out(project: Path) -> None:
         assert card["labels"]["count"] == 0
         stage = folder.split("/")[0]
         assert "augmentation" in card["params"][stage]
+        assert list(load_snapshots(checkpoint)) == [0, 1, 3]
+        assert len((project / "live" / folder / "plots/metrics/data_wait.tsv").read_text().splitlines()) == 1 + 3
     assert not list((project / "scratch").glob("*/state.pt"))
 
 
@@ -144,6 +152,37 @@ def test_an_unknown_method_is_refused(region_project: Path, stage: ModuleType, l
     with pytest.raises(UserError, match=f"expected {' or '.join(legal)}") as caught:
         stage.main("proposals")
     assert "the method of" in caught.value.where
+
+
+def test_checkpoints_are_probed_step_by_step(project: Path) -> None:
+    """Twice with the same bytes; and a checkpoint holds nothing that a clock or another run could change."""
+    digests = []
+    for _ in range(2):
+        pretrain_lidar.main("prc")
+        distill_camera.main("rad")
+        probe_lidar.main("prc")
+        probe_camera.main("rad")
+        made = [project / "data" / kind / name for kind in ("checkpoints", "probes") for name in TRAINED]
+        digests.append([file_digests(folder) for folder in made])
+    assert digests[0] == digests[1]
+    for name, scores in zip(TRAINED, ("alignment", "retrieval"), strict=True):
+        folder = project / "data" / "probes" / name
+        curve = read_curve(folder / CURVE)
+        assert [row["step"] for row in curve] == [0, 1, 3]
+        assert {"object_linear", "object_knn", "point_linear", scores} <= set(curve[0])
+        assert len({row["uniformity"] for row in curve}) == 3  # weights of three different steps
+        metrics = json.loads((folder / METRICS).read_bytes())
+        assert metrics[FIRST]["uniformity"] == curve[0]["uniformity"]
+        assert metrics[LAST]["uniformity"] == curve[2]["uniformity"]
+        assert (GEOMETRY in metrics) == (name == TRAINED[0])
+        # Probes are judged by labels, which their cards admit; the checkpoints stay free of them.
+        assert read_card(folder)["labels"]["count"] == 8
+        assert read_card(project / "data" / "checkpoints" / name)["labels"]["count"] == 0
+    table = probe_table(Path("data/probes"))
+    assert table is not None
+    assert [row[0] for row in table.rows] == [*TRAINED, "cell statistics", "chance"]
+    (picture,) = draw_probes(Path("data/probes"), project)
+    assert picture.png.startswith(b"\x89PNG")
 
 
 def test_a_camera_branch_starts_from_a_weight_file(project: Path) -> None:

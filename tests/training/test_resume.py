@@ -41,7 +41,12 @@ class Training:
         )
 
     def content(self) -> dict[str, Any]:
-        parts: dict[str, Any] = {"module": self.module, "optimizer": self.optimizer, "cycle": self.cycle, "average": self.average}
+        parts: dict[str, Any] = {
+            "module": self.module,
+            "optimizer": self.optimizer,
+            "cycle": self.cycle,
+            "average": self.average,
+        }
         return {name: part.state_dict() for name, part in parts.items()}
 
 

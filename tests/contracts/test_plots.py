@@ -1,0 +1,65 @@
+"""dvc.yaml names metrics and plots that the stages write: DVC shows all of them."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.artifacts.card import dump_json
+from pipeline.evaluation.probe_record import write_probes
+from pipeline.training.history import History
+from pipeline.training.live import LiveLog
+
+ROOT = Path(__file__).parents[2]
+TRAINED = {"pretrain_lidar/prc": ["loss", "plrc", "rapc"], "distill_camera/rad": ["loss"]}
+SCORES = (
+    "object_linear", "object_knn", "region_knn", "object_chance", "retrieval", "retrieval_chance", "retrieval_point",
+    "retrieval_point_chance",
+)  # fmt: skip
+
+
+def dvc(*arguments: str) -> Any:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "DVC_NO_ANALYTICS": "1"})
+    assert done.returncode == 0, done.stderr
+    assert "failed" not in done.stderr, done.stderr
+    return json.loads(done.stdout or "null")
+
+
+def test_curves_and_metrics_of_the_trainings_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a project of its own, with the project's own ignore files: a live curve must not be hidden from DVC."""
+    monkeypatch.chdir(tmp_path)
+    content = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    metrics = [path for path in content["metrics"] if any(name in path for name in TRAINED)]
+    plots = [plot for plot in content["plots"] if next(iter(plot)).partition("_")[0] in ("prc", "rad")]
+    Path("dvc.yaml").write_text(yaml.safe_dump({"metrics": metrics, "plots": plots}))
+    shutil.copy(ROOT / ".dvcignore", tmp_path)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], check=True)
+    for name, terms in TRAINED.items():
+        rows = [
+            dict.fromkeys([*terms, "alignment", "uniformity", "lr", "gradient_norm"], 1.0 / (step + 1))
+            for step in range(3)
+        ]
+        for kind in ("checkpoints", "probes"):
+            Path("data", kind, name).mkdir(parents=True)
+        History(rows).write(Path("data/checkpoints", name, "history.csv"))
+        Path("data/checkpoints", name, "metrics.json").write_bytes(dump_json(History(rows).summary()))
+        write_probes(Path("data/probes", name), {step: dict.fromkeys(SCORES, 0.5) for step in (0, 3)})
+        live = LiveLog(Path("live", name), "run", [])
+        for row in rows:
+            live.log({**row, "frames_per_second": 7.0, "data_wait": 0.1})
+        live.close()
+    shown = dvc("plots", "show", "--json", "--out", "plots")
+    assert sorted(shown["data"]) == sorted(next(iter(plot)) for plot in plots)
+    for parts in shown["data"].values():
+        assert sum(len(part["content"]["data"]["values"]) for part in parts) >= 2
+    found = dvc("metrics", "show", "--json")["workspace"]["data"]
+    assert sorted(found) == sorted(metrics)
+    assert found["data/checkpoints/pretrain_lidar/prc/metrics.json"]["data"]["loss_end"] == 0.3333
+    assert found["data/probes/distill_camera/rad/metrics.json"]["data"]["trained"]["retrieval"] == 0.5
