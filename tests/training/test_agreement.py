@@ -29,7 +29,7 @@ def test_both_stop_at_the_same_step(tmp_path: Path) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={"RANK": str(rank), "TORCHELASTIC_RUN_ID": "test", "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+        )
         for rank in (0, 1)
     ]
     said = [process.communicate(timeout=120) for process in processes]
