@@ -32,7 +32,7 @@ def main() -> None:
         model = BevModel(params.networks, params.frames, modality, task).to(device).train()
         inputs = make_batch(params.frames, sweep_points(params), images=modality == "LC", batch=BATCH, device=device)
         seconds: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
-        train(model, inputs, params, task, steps=5)  # warms up
+        train(model, inputs, params, task, steps=6)  # warms up
         for _ in range(arguments.rounds):
             for deterministic, taken in seconds.items():
                 forbid_chance(deterministic)

@@ -20,8 +20,8 @@ def show(verdict: Verdict, failures: Sequence[str], console: Console) -> None:
         console.print(_table(verdict))
         console.print("start and report, seconds each, are not counted. Stages run one after the other.", style="dim")
         console.print(
-            "A training that gets SIGTERM or Ctrl-C, or uses up runtime.yaml: time_budget, saves its state and ends with "
-            f"exit code {RESUME_ME}; `dvc repro` continues it.",
+            "A training that gets SIGTERM or Ctrl-C, or uses up runtime.yaml: time_budget, saves its state and ends "
+            f"with exit code {RESUME_ME}; `dvc repro` continues it.",
             style="dim",
         )
     else:

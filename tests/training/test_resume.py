@@ -41,13 +41,7 @@ class Training:
         )
 
     def content(self) -> dict[str, Any]:
-        parts: dict[str, Any] = {
-            "module": self.module,
-            "optimizer": self.optimizer,
-            "cycle": self.cycle,
-            "average": self.average,
-        }
-        return {name: part.state_dict() for name, part in parts.items()}
+        return {name: part.state_dict() for name, part in self.state(Path()).parts.items()}
 
 
 def assert_same(one: Any, two: Any) -> None:
