@@ -59,7 +59,7 @@ def test_curves_and_metrics_of_the_trainings_are_shown(tmp_path: Path, monkeypat
     assert sorted(shown["data"]) == sorted(next(iter(plot)) for plot in plots)
     for parts in shown["data"].values():
         assert sum(len(part["content"]["data"]["values"]) for part in parts) >= 2
-    found = dvc("metrics", "show", "--json")["workspace"]["data"]
+    (found,) = (revision["data"] for revision in dvc("metrics", "show", "--json").values())
     assert sorted(found) == sorted(metrics)
     assert found["data/checkpoints/pretrain_lidar/prc/metrics.json"]["data"]["loss_end"] == 0.3333
     assert found["data/probes/distill_camera/rad/metrics.json"]["data"]["trained"]["retrieval"] == 0.5
