@@ -89,7 +89,7 @@ def summarise(model: BevModel, batch: SensorBatch) -> list[Part]:
 @torch.no_grad()
 def summarise_part(name: str, module: nn.Module, inputs: Sequence[Any]) -> Part:
     """One part, from a forward pass of it on `inputs`."""
-    with _countable(), FlopCounterMode(display=False) as counter:
+    with countable(), FlopCounterMode(display=False) as counter:
         output = module(*inputs)
     own = [type(inner).__module__ for inner in module.modules()]
     sparse = any(name.split(".")[0] == "spconv" for name in own)
@@ -109,7 +109,7 @@ def count_parameters(module: nn.Module) -> int:
 
 
 @contextmanager
-def _countable() -> Iterator[None]:
+def countable() -> Iterator[None]:
     """Attention as plain products: the fused kernels of some devices are unknown to the counter."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
