@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import yaml
+
 from pipeline.artifacts.card import CARD, OUTSIDE, parse_card, portable
 from pipeline.artifacts.lock import LOCK, PARAMS, Lock, parse_yaml, read_lock
 from pipeline.artifacts.view import Digests, View, Workspace, git, uncommitted, unsafe
@@ -106,7 +108,7 @@ class _Walk:
         self.view, self.deep, self.sensor_files = view, deep, sensor_files
         self.digests = Digests(view)
         self.lock = read_lock(self.read(LOCK)) if view.is_file(LOCK) else None
-        self.records = Records(self.digests, _mapping(parse_yaml(self.read(PARAMS))) if view.is_file(PARAMS) else None)
+        self.records = Records(self.digests, self._params() if view.is_file(PARAMS) else None)
         local = isinstance(view, Workspace)
         self.dirty = set(uncommitted()) if local else set[str]()
         committed = git("show", f"HEAD:./{LOCK}") if LOCK in self.dirty else None
@@ -116,6 +118,13 @@ class _Walk:
     def read(self, path: str) -> bytes:
         with self.view.open(path) as file:
             return file.read()
+
+    def _params(self) -> dict[str, Any]:
+        try:
+            return _mapping(parse_yaml(self.read(PARAMS)))
+        except yaml.YAMLError as error:
+            problem = f"it is not valid YAML: {' '.join(str(error).split())}"
+            raise UserError(problem, where=f"{PARAMS} ({self.view.name})", remedy="correct that line") from None
 
     def home(self, path: str) -> str | None:
         """The nearest folder above a path that has a card."""
@@ -223,7 +232,11 @@ class _Walk:
         """Files that tables with a checksum list no longer describe; nothing for other inputs."""
         if not self.view.is_file(f"{tables}/{CHECKSUMS}"):
             return
-        recorded = _mapping(json.loads(self.read(f"{tables}/{CHECKSUMS}")))
+        try:
+            recorded = _mapping(json.loads(self.read(f"{tables}/{CHECKSUMS}")))
+        except (ValueError, RecursionError) as error:
+            yield f"{CHECKSUMS} cannot be read: {error}"
+            return
         root = PurePosixPath(tables).parent
         folders = sorted({PurePosixPath(name).parts[0] for name in recorded if not unsafe(name)})
         found = {f"{folder}/{name}" for folder in folders for name in self.view.files(f"{root}/{folder}")}

@@ -184,8 +184,6 @@ def git(*words: str) -> bytes | None:
 
 def uncommitted() -> Iterator[str]:
     """Files of the workspace that differ from the last commit or are not in it; nothing outside a repository."""
-    for words in (
-        ("diff", "--name-only", "--relative", "-z", "HEAD"),
-        ("ls-files", "--others", "--exclude-standard", "-z"),
-    ):
+    changed = ("diff", "--name-only", "--relative", "-z", "HEAD")
+    for words in (changed, ("ls-files", "--others", "--exclude-standard", "-z")):
         yield from (name.decode(errors="replace") for name in (git(*words) or b"").split(b"\0") if name)

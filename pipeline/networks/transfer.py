@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pipeline.errors import UserError
 
 BACKBONE = "camera.backbone.model."  # where a model of ours keeps its timm model
+REMEDY = "params.yaml: networks changed after they were trained? Run `dvc repro`, or name other weights under `arms`"
 TIMM = "timm."  # prefix of start weights under timm's own names
 
 
@@ -144,7 +145,7 @@ def transfer(model: nn.Module, weights: Mapping[str, Tensor], branches: Sequence
         The report.
 
     Raises:
-        ValueError: a tensor of a requested branch is missing or has another shape, or the model has no such branch;
+        UserError: a tensor of a requested branch is missing or has another shape, or the model has no such branch;
             names the tensors. The model is unchanged then.
     """
     own = model.state_dict()
@@ -158,7 +159,8 @@ def transfer(model: nn.Module, weights: Mapping[str, Tensor], branches: Sequence
     for branch in branches:
         prefix = f"{branch}."
         if not any(name.startswith(prefix) for name in own):
-            raise ValueError(f"start weights for {branch!r} asked for, but the model has no such branch")
+            problem = f"start weights for {branch!r} asked for, but the model has no such branch"
+            raise UserError(problem, where="start weights", remedy=REMEDY)
         problems = [f"{name} (missing)" for name in report.missing if name.startswith(prefix)]
         problems += [
             f"{name} (shape {tuple(weights[name].shape)}, model {tuple(own[name].shape)})"
@@ -168,7 +170,8 @@ def transfer(model: nn.Module, weights: Mapping[str, Tensor], branches: Sequence
         problems += [f"{name} (not in the model)" for name in report.unexpected if name.startswith(prefix)]
         if problems:
             shown = ", ".join(problems[:5]) + (f" and {len(problems) - 5} more" if len(problems) > 5 else "")
-            raise ValueError(f"start weights do not fit branch {branch!r}: {shown}")
+            problem = f"start weights do not fit branch {branch!r}: {shown}"
+            raise UserError(problem, where="start weights", remedy=REMEDY)
     with torch.no_grad():
         for name in report.matched:
             own[name].copy_(weights[name])

@@ -46,8 +46,8 @@ def finetune(
         Weights of the whole model, the losses, and how many tensors the start weights matched, missed, ….
 
     Raises:
-        ValueError: a given branch does not fit the network completely; names the tensors.
-        UserError: the image backbone's start weights are of another backbone.
+        UserError: a given branch does not fit the network completely (names the tensors), or the start weights of the
+            image backbone are of another one.
     """
     fabric = open_fabric(runtime, run.schedule.precision, run.seed)
     model = BevModel(networks, frames, modality, task)

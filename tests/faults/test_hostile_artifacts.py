@@ -19,10 +19,13 @@ from pipeline.artifacts.checkpoint import load_weights
 from pipeline.artifacts.publish import publish
 from pipeline.artifacts.start import branch_weights
 from pipeline.errors import UserError
+from pipeline.evaluation.predict import open_model
+from pipeline.networks.model import BevModel
 from pipeline.regions import manifest as manifests
 from pipeline.regions.manifest import Manifest
 from pipeline.regions.repair import repair_store
 from pipeline.regions.verification import verify_store
+from tests.small_networks import small_frames, small_networks
 
 TRAVERSING = ["/etc/passwd", "../../outside", "a/../../outside", "~/outside", "..\\outside", "", "a\0b"]
 
@@ -109,6 +112,20 @@ def test_weights_that_were_exchanged_under_their_card_are_refused(read: Callable
     (folder / WEIGHTS).write_bytes(save({"lidar.w": torch.zeros(2)}))
     with pytest.raises(UserError, match="not those on the card"):
         read(folder)
+
+
+def test_weights_of_another_shape_are_refused_by_whoever_takes_them() -> None:
+    networks, frames, cpu = small_networks(), small_frames(), torch.device("cpu")
+    model = BevModel(networks, frames, "L", "map")
+    good = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    open_model(plant(save(good)), networks, frames, "L", "map", cpu)
+    name = next(name for name in good if name.startswith("lidar.") and good[name].dim() > 1)
+    bad = {**good, name: torch.zeros(3, 3)}
+    with pytest.raises(UserError, match="do not fit the network") as caught:
+        open_model(plant(save(bad)), networks, frames, "L", "map", cpu)
+    assert name in str(caught.value) and "dvc repro" in caught.value.remedy
+    with pytest.raises(UserError, match="do not fit branch 'lidar'"):
+        model.load_start({key: tensor for key, tensor in bad.items() if key.startswith("lidar.")})
 
 
 @pytest.mark.parametrize("name", TRAVERSING)

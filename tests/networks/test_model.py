@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipeline.errors import UserError
 from pipeline.geometry.grid import BevGrid
 from pipeline.networks.camera import CameraBranch
 from pipeline.networks.lidar import LidarBranch
@@ -119,7 +120,7 @@ def test_an_absent_branch_starts_at_random(networks: Networks, frames: Frames) -
     model = build(networks, frames, "LC", "map")
     report = model.load_start(weights)
     assert report.matched == tuple(sorted(weights))
-    with pytest.raises(ValueError, match="branch 'camera'"):
+    with pytest.raises(UserError, match="branch 'camera'"):
         model.load_start(weights, ["lidar", "camera"])
     assert build(networks, frames, "LC", "map").load_start({}).matched == ()
 
@@ -149,10 +150,10 @@ def test_incomplete_start_weights_change_nothing(networks: Networks, frames: Fra
     damage(weights)
     model = build(networks, frames, "L", "map")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         model.load_start(weights)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
-    with pytest.raises(ValueError, match="no such branch"):
+    with pytest.raises(UserError, match="no such branch"):
         model.load_start(weights, ["camera"])
 
 
