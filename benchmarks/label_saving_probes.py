@@ -1,4 +1,4 @@
-"""What the pre-trainings of a study of `benchmarks.label_saving` have learned, beside the untrained network of each seed.
+"""What the pre-trainings of a study of `benchmarks.label_saving` have learned, beside the untrained networks.
 
     python -m benchmarks.label_saving_probes FOLDER --csv docs/results/probes.csv
 
