@@ -21,7 +21,8 @@ from pipeline.training.live import LIVE
 from pipeline.training.loop import Run
 from pipeline.training.point_check import check_points
 from pipeline.training.pretrain_jointly import pretrain_jointly
-from pipeline.training.publishing import publish_checkpoint, scratch_folder
+from pipeline.training.publishing import publish_checkpoint
+from pipeline.training.scratch import scratch_folder
 from pipeline.work import distill_camera_work
 
 

@@ -1,66 +1,106 @@
 """DVC stage: fine-tunes one arm on one task with one share of the labels and one seed.
 
-On the CPU the cell's other seeds train beside it, one thread each; see `pipeline.training.ahead`.
+On the CPU the cell's other seeds train beside it, one thread each; see `pipeline.training.ahead`. What trains is
+imported where it is needed: a cell that was trained ahead is published without it, in a second instead of five.
 """
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from pipeline.artifacts.checkpoint import load_weights
 from pipeline.errors import user_errors
-from pipeline.frames.dataset import FrameLoader
-from pipeline.frames.index import FrameIndex
-from pipeline.frames.labels import Labels
 from pipeline.params import load_params, load_runtime, parse_trial
-from pipeline.training.ahead import train_ahead
-from pipeline.training.device import device_class
-from pipeline.training.fault import Recipe
-from pipeline.training.finetune import finetune
 from pipeline.training.launch import launched, on_every_device
-from pipeline.training.loop import Run
-from pipeline.training.point_check import check_points
-from pipeline.training.publishing import publish_checkpoint, scratch_folder
-from pipeline.work import finetune_work
+from pipeline.training.scratch import publish_finished, scratch_folder
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the matrix; params.yaml, the index, the labels and the arm's start weights decide the rest."""
+
+    arm: str
+    trial: str
+    seed: int
+
+    @property
+    def checkpoint(self) -> Path:
+        """What it publishes."""
+        return Path("data/checkpoints/finetune", self.arm, f"{self.trial}-{self.seed}")
+
+    @property
+    def start(self) -> Path:
+        """The start weights of its arm."""
+        return Path("data/checkpoints/start", self.arm)
+
+    @property
+    def inputs(self) -> list[Path]:
+        """What it reads."""
+        return [Path("data/index"), Path("data/labels"), self.start]
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """The params that it depends on."""
+        params = load_params()
+        task, fraction = parse_trial(self.trial)
+        own = params.finetune
+        return {
+            "arm": self.arm,
+            "modality": params.arms[self.arm].modality,
+            "task": task,
+            "fraction": fraction,
+            "frames": params.frames,
+            "networks": params.networks,
+            "finetune.augmentation": own.augmentation,
+            "finetune.pretrained_lr": own.pretrained_lr,
+            "schedule": own.schedule_of(task),
+        }
+
+    @property
+    def scratch(self) -> Path:
+        """Where it keeps what is not published yet."""
+        return scratch_folder("finetune", {**self.made_with, "seed": self.seed}, self.inputs)
 
 
 def main(arm: str, trial: str, seed: int) -> None:
-    """Trains and publishes one cell."""
-    own = (
-        load_params().finetune
-    )  # its seeds are no dependency: they decide what trains beside this cell, not its result
-    others = [other for other in own.seeds if other != seed and not checkpoint(arm, trial, other).exists()]
+    """Publishes one cell, trained here unless it was trained ahead."""
+    cell = Cell(arm, trial, seed)
+    if not launched() and publish_finished(cell.scratch, cell.checkpoint):
+        return
+    from pipeline.training.ahead import train_ahead
+    from pipeline.training.device import device_class
+
+    own = load_params().finetune  # the seeds are no dependency: they decide what trains beside, not what comes out
+    others = [Cell(arm, trial, other) for other in own.seeds if other != seed]
+    waiting = [other for other in others if not other.checkpoint.exists()]
     runtime = load_runtime()
     alone = not launched() and device_class(runtime) == "cpu"
     spare = runtime.workers - 1 if alone else 0
-    with train_ahead(partial(train, arm, trial, publish=False), others[:spare]):
-        train(arm, trial, seed, publish=True)
+    with train_ahead([partial(train, other, ahead=True) for other in waiting[:spare]]):
+        train(cell)
 
 
-def train(arm: str, trial: str, seed: int, *, publish: bool) -> None:
-    """Trains one cell; without `publish` its finished state stays in scratch/ for its own stage."""
+def train(cell: Cell, *, ahead: bool = False) -> None:
+    """Trains and publishes one cell; one `ahead` of its stage stays in scratch/."""
+    from pipeline.artifacts.checkpoint import load_weights
+    from pipeline.frames.dataset import FrameLoader
+    from pipeline.frames.index import FrameIndex
+    from pipeline.frames.labels import Labels
+    from pipeline.training.device import device_class
+    from pipeline.training.fault import Recipe
+    from pipeline.training.finetune import finetune
+    from pipeline.training.loop import Run
+    from pipeline.training.point_check import check_points
+    from pipeline.training.publishing import publish_checkpoint
+    from pipeline.work import finetune_work
+
     params, runtime = load_params(), load_runtime()
-    task, fraction = parse_trial(trial)
-    own = params.finetune
-    schedule = own.schedule_of(task)
-    modality = params.arms[arm].modality
-    made_with = {
-        "arm": arm,
-        "modality": modality,
-        "task": task,
-        "fraction": fraction,
-        "frames": params.frames,
-        "networks": params.networks,
-        "finetune.augmentation": own.augmentation,
-        "finetune.pretrained_lr": own.pretrained_lr,
-        "schedule": schedule,
-    }
-    start = Path("data/checkpoints/start", arm)
-    inputs = [Path("data/index"), Path("data/labels"), start]
+    own, made_with, scratch = params.finetune, cell.made_with, cell.scratch
+    modality, task = made_with["modality"], made_with["task"]
     index = FrameIndex.open(Path("data/index"), Path(params.dataset.root))
     labels = Labels.open(Path("data/labels"))
-    tokens = labels.fraction(fraction)
+    tokens = labels.fraction(made_with["fraction"])
     loader = FrameLoader(
         index,
         params.frames,
@@ -71,34 +111,23 @@ def train(arm: str, trial: str, seed: int, *, publish: bool) -> None:
         augmentation=own.augmentation,
         processes=runtime.loader_processes,
     )
-    scratch = scratch_folder("finetune", {**made_with, "seed": seed}, inputs)
-    positions, work = [index.position(t) for t in tokens], finetune_work(params, runtime, modality, task)
+    positions = [index.position(token) for token in tokens]
     check_points(index, positions, params.frames)
-    start_weights = load_weights(start)
-    recipe = Recipe(("finetune", arm, trial, str(seed)), params, {"start": start_weights})
-    run = Run(f"{arm} {trial} seed {seed}", positions, schedule, seed, scratch, work, recipe=recipe)
+    start_weights = load_weights(cell.start)
+    run = Run(
+        f"{cell.arm} {cell.trial} seed {cell.seed}", positions, made_with["schedule"], cell.seed, scratch,
+        finetune_work(params, runtime, modality, task),
+        recipe=Recipe(("finetune", cell.arm, cell.trial, str(cell.seed)), params, {"start": start_weights}),
+    )  # fmt: skip
     weights, history, transferred = finetune(
-        loader,
-        run,
-        start_weights,
-        params.networks,
-        params.frames,
-        modality,
-        task,
-        replace(runtime, threads=1),
+        loader, run, start_weights, params.networks, params.frames, modality, task, replace(runtime, threads=1),
         pretrained_lr=own.pretrained_lr,
-    )
-    if publish:
-        publish_checkpoint(
-            checkpoint(arm, trial, seed), weights, history, scratch,
-            stage="finetune", params=made_with, inputs=inputs, seed=seed, device=device_class(runtime),
-            labelled=tokens, details={"start tensors": transferred},
-        )  # fmt: skip
-
-
-def checkpoint(arm: str, trial: str, seed: int) -> Path:
-    """The folder of a fine-tuned cell."""
-    return Path("data/checkpoints/finetune", arm, f"{trial}-{seed}")
+    )  # fmt: skip
+    publish_checkpoint(
+        cell.checkpoint, weights, history, scratch,
+        stage="finetune", params=made_with, inputs=cell.inputs, seed=cell.seed, device=device_class(runtime),
+        labelled=tokens, details={"start tensors": transferred}, ahead=ahead,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
-"""From a finished training run to a published checkpoint, and the scratch folder in between."""
+"""From a finished training run to a published checkpoint."""
 
-import hashlib
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,23 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
-from pipeline.artifacts.card import dump_json, identity, plain, write_card
+from pipeline.artifacts.card import dump_json, write_card
 from pipeline.artifacts.checkpoint import SNAPSHOTS, save_weights
-from pipeline.artifacts.code import code_record
 from pipeline.artifacts.publish import publish, write_file
 from pipeline.training.disk import told_when_full
 from pipeline.training.history import History
 from pipeline.training.launch import rank
-
-
-def scratch_folder(stage: str, params: Mapping[str, Any], inputs: Iterable[Path]) -> Path:
-    """Where a run keeps its resume state: a name that no other params, inputs or code can arrive at."""
-    made_of = {
-        "params": plain(params),
-        "inputs": [identity(path) for path in inputs],
-        "code": code_record(stage, Path.cwd())["digest"],
-    }
-    return Path("scratch", stage, hashlib.sha256(dump_json(made_of)).hexdigest()[:16])
+from pipeline.training.scratch import FINISHED
 
 
 def publish_checkpoint(
@@ -41,16 +30,20 @@ def publish_checkpoint(
     labelled: Iterable[str] = (),
     outside_labels: Iterable[str] = (),
     details: Mapping[str, Any] | None = None,
+    ahead: bool = False,
 ) -> None:
     """Publishes weights, snapshots, history.csv, metrics.json and card.json as `final`; removes the scratch folder.
 
-    Of the processes of a training the first one does, the others have nothing to do.
+    Of the processes of a training the first one does, the others have nothing to do. A training `ahead` of its stage
+    leaves all of it in the scratch folder, for `scratch.publish_finished`.
 
     Raises:
         UserError: there is no room; the finished state stays in the scratch folder.
     """
     if rank() != 0:
         return
+    if ahead:
+        final = scratch / FINISHED
     shapes = {name: list(tensor.shape) for name, tensor in weights.items()}
     with told_when_full(final, "nothing was published, the finished training is whole"), publish(final) as draft:
         save_weights(draft, weights)
@@ -71,4 +64,5 @@ def publish_checkpoint(
             details={"steps": len(history.rows), "shapes": shapes, **(details or {})},
             device=device,
         )
-    shutil.rmtree(scratch, ignore_errors=True)
+    if not ahead:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -34,7 +34,7 @@ class ResumeState:
         """Reads and writes nothing yet.
 
         Args:
-            path: the file; its folder is that of this run alone (`publishing.scratch_folder`).
+            path: the file; its folder is that of this run alone (`scratch.scratch_folder`).
             parts: by the name under which the file holds them; None for what this training does without.
         """
         self.path = path

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.params import Schedule
-from pipeline.training.publishing import scratch_folder
+from pipeline.training.scratch import scratch_folder
 
 SCHEDULE = Schedule(epochs=None, steps=9, batch=4, lr=0.02, weight_decay=0.01, clip=10.0, warmup=0.3)
 
