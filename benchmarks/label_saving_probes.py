@@ -14,6 +14,7 @@ import torch
 from scipy.stats import ttest_rel
 
 from benchmarks.label_saving import RUNTIME, SCRATCH
+from benchmarks.label_saving_table import markdown
 from pipeline.artifacts.checkpoint import load_weights
 from pipeline.evaluation.probe_frames import ProbeSource
 from pipeline.evaluation.probe_lidar import probe_geometry, probe_lidar
@@ -67,7 +68,7 @@ def main() -> None:
     parsed = parser.parse_args()
     rows = measure(parsed.folder)
     rows.round(4).to_csv(parsed.csv, index=False)
-    print(summary(rows).to_string(index=False))
+    print(markdown(summary(rows)))
 
 
 if __name__ == "__main__":

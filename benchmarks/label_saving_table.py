@@ -68,6 +68,12 @@ def difference(part: pd.DataFrame, base: pd.DataFrame) -> dict[str, str]:
     return {"gain": f"{gains.mean():+.1f} ± {half:.1f} (n={len(gains)})", "p": f"{p:.3g}"}
 
 
+def markdown(table: pd.DataFrame) -> str:
+    """The table in Markdown."""
+    rows = [list(table.columns), ["--:"] * table.shape[1], *table.astype(str).to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("csv", type=Path)
@@ -76,7 +82,7 @@ def main() -> None:
     if parsed.collect:
         collect(parsed.collect).to_csv(parsed.csv, index=False)
     cells = pd.read_csv(parsed.csv)
-    print(compare(cells, ["scenes", "steps"]).to_string(index=False))
+    print(markdown(compare(cells, ["scenes", "steps"])))
 
 
 if __name__ == "__main__":
