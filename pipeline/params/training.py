@@ -28,7 +28,7 @@ class Schedule:
         given = [value for value in (self.epochs, self.steps) if value is not None]
         require(bool(given) and min(given) > 0, "give epochs, steps or both, above 0")
         positive(self, "batch", "lr", "clip")
-        require(0 <= self.warmup <= 1, "warmup must lie in [0, 1]")
+        require(0 <= self.warmup < 1, "warmup must lie in [0, 1)")  # at 1 the cycle has no way down
         divides = self.micro_batch is None or (self.micro_batch > 0 and self.batch % self.micro_batch == 0)
         require(divides, f"micro_batch must divide batch, {self.batch}: {self.micro_batch} does not")
         require(self.ema is None or 0 < self.ema < 1, f"ema must lie between 0 and 1 or be null, not {self.ema}")

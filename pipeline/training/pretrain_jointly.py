@@ -17,17 +17,20 @@ from pipeline.training.pretrain_lidar import LidarEmbedding, draw_any_points, in
 
 
 class JointEmbedding(nn.Module):
-    """Both branches with their projectors."""
+    """Both branches with their projectors; weights and snapshots bear the names that each has alone."""
 
     def __init__(self, networks: Networks, frames: Frames) -> None:
         super().__init__()
-        self.by_lidar = LidarEmbedding(networks)
-        self.by_camera = CameraEmbedding(networks, frames)
+        by_lidar, by_camera = LidarEmbedding(networks), CameraEmbedding(networks, frames)
+        self.lidar, self.lidar_projector = by_lidar.lidar, by_lidar.lidar_projector
+        self.camera, self.camera_projector = by_camera.camera, by_camera.camera_projector
+        self.embeddings = (by_lidar, by_camera)  # a tuple: not registered once more
 
     def forward(self, one: FrameBatch, two: FrameBatch, drawn: DrawnPoints) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """LiDAR embeddings in both views and camera embeddings in the first, float32 [P, D], and the depth logits."""
-        camera, logits = self.by_camera(one, drawn)
-        return self.by_lidar(one, drawn), self.by_lidar(two, drawn), camera, logits
+        by_lidar, by_camera = self.embeddings
+        camera, logits = by_camera(one, drawn)
+        return by_lidar(one, drawn), by_lidar(two, drawn), camera, logits
 
 
 def pretrain_jointly(
@@ -56,9 +59,9 @@ def pretrain_jointly(
     """
     fabric = open_fabric(runtime, run.schedule.precision, run.seed)
     both = JointEmbedding(networks, frames)
-    transfer = load_start(both.by_camera, start_weights, least_matched=networks.camera.least_matched)
+    transfer = load_start(both.embeddings[1], start_weights, least_matched=networks.camera.least_matched)
     both.to(fabric.device)
-    for branch in (both.by_lidar, both.by_camera):
+    for branch in both.embeddings:
         compile_dense(branch, runtime, fabric.device)
 
     def load(step: Step) -> tuple[FrameBatch, FrameBatch]:
@@ -74,7 +77,7 @@ def pretrain_jointly(
         drawn = draw_any_points(one, eligible, rich=params.rich, less=params.less, seed=run.seed, epoch=step.epoch)
         p, q, c, logits = network(one, two, drawn)
         terms = simipu(p, q, c, temperature=params.temperature, gather=run.schedule.gather)
-        return with_depth(terms, "contrast", one, logits, both.by_camera.camera, params.depth_supervision)
+        return with_depth(terms, "contrast", one, logits, both.camera, params.depth_supervision)
 
     history = fit(fabric, both, load, losses, run, runtime)
-    return both.by_lidar.state_dict() | both.by_camera.state_dict(), history, transfer.record()
+    return both.state_dict(), history, transfer.record()

@@ -50,11 +50,13 @@ def build_optimizer(
         betas=(HIGH_MOMENTUM, 0.99),
         fused=schedule.precision != "16-mixed",  # the fused one takes scaled gradients, which cannot be clipped
     )  # fmt: skip
+    # OneCycleLR divides by the length of the warm-up, 0 steps here: the peak lies a hair before the first one.
+    warmup = schedule.warmup * (1 - 1e-9) if schedule.warmup * steps == 1 else schedule.warmup
     cycle = OneCycleLR(
         optimizer,
         max_lr=[lr for lr, _ in groups],
         total_steps=steps,
-        pct_start=schedule.warmup,
+        pct_start=warmup,
         div_factor=10,
         final_div_factor=1000,
         base_momentum=LOW_MOMENTUM,

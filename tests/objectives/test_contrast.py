@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.objectives import similarity
+from pipeline.objectives.bev_distill import bev_distill
 from pipeline.objectives.point_info_nce import point_info_nce
 from pipeline.objectives.prc import plrc, prc, rapc
 from pipeline.objectives.proposal_contrast import proposal_contrast, propose
@@ -29,6 +30,7 @@ REGION = torch.tensor([0, 0, 0, 1, 1, 5, -1, -1, -1, 7, 7, -1])
 FRAME = torch.tensor([0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1])
 POSITIONS = torch.rand(12, 3, generator=torch.Generator().manual_seed(7)) * 2
 RADIUS = 0.9
+CELLS = torch.rand(2, 3, 3, generator=torch.Generator().manual_seed(7)) < 0.5
 PROPOSALS = propose(POSITIONS, FRAME, centres=3, radius=RADIUS)
 DEFAULT = Rapc()
 SWITCHES = [
@@ -74,6 +76,39 @@ def oracle(name: str, p: Any, q: Any, t: float) -> float:
 def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """How many similarities exist at one time."""
     monkeypatch.setattr(similarity, "CPU_CHUNK", request.param)
+
+
+def maps(seed: int) -> Tensor:
+    return torch.randn(2, 4, 3, 3, generator=torch.Generator().manual_seed(seed))
+
+
+def test_dense_distillation_equals_double_loop() -> None:
+    student, teacher = maps(1), maps(2)
+    assert 0 < CELLS.sum() < CELLS.numel()
+    slow = reference.bev_distill(student.double().numpy(), teacher.double().numpy(), CELLS.numpy())
+    assert bev_distill(student, teacher, CELLS).item() == pytest.approx(slow, rel=1e-5)
+
+
+def test_dense_distillation_in_closed_form() -> None:
+    """Maps that differ by a constant lose its square, wherever they are compared; and 0 where they are not."""
+    student = maps(1).requires_grad_()
+    assert bev_distill(student, student + 0.3, CELLS).item() == pytest.approx(0.09, rel=1e-5)
+    nowhere = bev_distill(student, maps(2), torch.zeros_like(CELLS))
+    (gradient,) = torch.autograd.grad(nowhere, [student])
+    assert nowhere.item() == 0
+    assert not gradient.any()
+
+
+def test_gradient_of_dense_distillation() -> None:
+    """Equals finite differences, stays in the cells, and does not reach the teacher."""
+    student, teacher = maps(1).double().requires_grad_(), maps(2).double().requires_grad_()
+    fixed = teacher.detach()
+    # Sums of maps of float32: wider steps and tolerances than those of double precision.
+    assert torch.autograd.gradcheck(lambda map: bev_distill(map, fixed, CELLS), (student,), eps=1e-2, atol=1e-3)
+    bev_distill(student, teacher, CELLS).backward()
+    assert teacher.grad is None
+    assert student.grad is not None
+    assert torch.equal(student.grad.abs().sum(1) > 0, CELLS)
 
 
 @pytest.mark.usefixtures("chunk")

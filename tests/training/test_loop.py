@@ -43,6 +43,7 @@ def train(
     dropout: bool = True,
     schedule: Schedule = SCHEDULE,
     seen: list[dict[str, Tensor]] | None = None,
+    runtime: Runtime = RUNTIME,
 ) -> tuple[nn.Module, History, list[int]]:
     """Also returns the numbers of the steps whose batches were loaded, in the order of loading.
 
@@ -68,8 +69,8 @@ def train(
         return {"loss": loss * float("nan") if step.number == spoil_at else loss}
 
     run = Run("test", range(32), schedule, 3, scratch)
-    fabric = open_fabric(RUNTIME, schedule.precision, 3)
-    return module, fit(fabric, module, load, losses, run, RUNTIME), loaded
+    fabric = open_fabric(runtime, schedule.precision, 3)
+    return module, fit(fabric, module, load, losses, run, runtime), loaded
 
 
 def assert_same_weights(one: nn.Module, two: nn.Module) -> None:
@@ -99,10 +100,11 @@ def test_killed_run_continues_to_the_same_bits(tmp_path: Path) -> None:
 
 def test_dropout_depends_on_the_step_alone(tmp_path: Path) -> None:
     """What was drawn before leaves no trace; and dropout shows in the weights, so the comparison above can fail."""
-    straight, *_ = train(tmp_path / "straight")
-    drawing, *_ = train(tmp_path / "drawing", slow=lambda number: float(torch.rand(())) * 1e-9)
+    here = replace(RUNTIME, loader_threads=0)  # in a thread, draws could fall between those of a pass
+    straight, *_ = train(tmp_path / "straight", runtime=here)
+    drawing, *_ = train(tmp_path / "drawing", slow=lambda number: float(torch.rand(())) * 1e-9, runtime=here)
     assert_same_weights(straight, drawing)
-    without, *_ = train(tmp_path / "without", dropout=False)
+    without, *_ = train(tmp_path / "without", dropout=False, runtime=here)
     assert not torch.equal(straight.state_dict()["0.weight"], without.state_dict()["0.weight"])
 
 
@@ -248,6 +250,20 @@ def test_one_cycle_peaks_at_the_learning_rate_and_spares_norms_and_biases() -> N
     assert min(momenta) == pytest.approx(0.85, abs=0.01) and momenta[0] == pytest.approx(0.95)
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.01, 0.0]
     assert all(parameter.ndim == 1 for parameter in optimizer.param_groups[1]["params"])
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(5, 0.2), (10, 0.1), (1, 0.4), (2, 0.2)])
+def test_shortest_warm_ups(steps: int, warmup: float) -> None:
+    """A warm-up of one step, or of less: the cycle can be walked, and one of a step begins at the peak."""
+    optimizer, cycle = build_optimizer(problem()[0], replace(SCHEDULE, warmup=warmup), steps)
+    rates = []
+    for _ in range(steps):
+        rates.append(cycle.get_last_lr()[0])
+        optimizer.step()
+        cycle.step()
+    assert all(0 < rate <= SCHEDULE.lr for rate in rates)
+    if warmup * steps == 1:
+        assert rates[0] == pytest.approx(SCHEDULE.lr, rel=1e-6)
 
 
 def test_named_parameters_follow_the_cycle_at_their_own_rate() -> None:

@@ -105,12 +105,13 @@ def history_of(stage: str, method: str) -> list[dict[str, float]]:
 
 
 def test_every_method_trains_through_its_stage(project: Path) -> None:
-    """Terms, weights and lineage of each; methods of equal params and inputs do not share their scratch folder."""
+    """Terms, weights, lineage and probes of each; methods of equal params and inputs do not share a scratch folder."""
     content = yaml.safe_load(Path("params.yaml").read_text())
     content["pretrain_lidar"] |= {"methods": list(LIDAR_TERMS), "rich": 32, "less": 32}
     content["distill_camera"] |= {"methods": list(CAMERA_TERMS), "rich": 32, "less": 32, "teacher": "rapc"}
     for stage in ("pretrain_lidar", "distill_camera"):
         content[stage]["schedule"]["steps"] = 2
+        content[stage]["snapshots"] = 1
     content["arms"] = {
         "simipu": {"modality": "LC", **dict.fromkeys(("lidar", "camera"), "data/checkpoints/distill_camera/simipu")}
     }
@@ -118,11 +119,13 @@ def test_every_method_trains_through_its_stage(project: Path) -> None:
     assert set(LIDAR_TERMS) == set(get_args(LidarMethod))
     assert set(CAMERA_TERMS) == set(get_args(CameraMethod))
     first: dict[str, float] = {}
-    for stage, run, terms in (
-        ("pretrain_lidar", pretrain_lidar.main, LIDAR_TERMS), ("distill_camera", distill_camera.main, CAMERA_TERMS),
-    ):  # fmt: skip
+    for stage, run, probe, terms in (
+        ("pretrain_lidar", pretrain_lidar.main, probe_lidar.main, LIDAR_TERMS),
+        ("distill_camera", distill_camera.main, probe_camera.main, CAMERA_TERMS),
+    ):
         for method, names in terms.items():
             run(method)
+            probe(method)
             rows = history_of(stage, method)
             assert len(rows) == 2
             assert names | {"lr", "gradient_norm"} <= set(rows[0])
@@ -138,6 +141,13 @@ def test_every_method_trains_through_its_stage(project: Path) -> None:
             inputs = [entry["path"] for entry in card["inputs"]]
             has_teacher = stage == "distill_camera" and method != "simipu"
             assert ("data/checkpoints/pretrain_lidar/rapc" in inputs) == has_teacher
+            untrained, trained = read_curve(Path("data/probes", stage, method, CURVE))
+            assert (untrained["step"], trained["step"]) == (0, 2)
+            assert {"object_knn", "point_linear"} <= set(trained)
+            # bev_distill compares maps and has no projector, so there is no embedding to retrieve by or to align.
+            assert ("alignment" in trained) == ("uniformity" in trained) == (method != "bev_distill")
+            assert ("retrieval" in trained) == (stage == "distill_camera" and method != "bev_distill")
+            assert untrained != trained | {"step": 0.0}
     # The same network sees the same points in the first step, so the terms of prc are the losses of two others.
     one = history_of("pretrain_lidar", "prc")[0]
     assert one["plrc"] == pytest.approx(first["plrc"], rel=1e-4)

@@ -8,7 +8,6 @@ from pipeline.geometry.grid import BevGrid
 # Channels of a code: position (column, row; cells), centre's z (m), log of length, width, height (log m), sine and
 # cosine of yaw, velocity (m/s).
 CODE = {"position": 2, "height": 1, "size": 3, "rotation": 2, "velocity": 2}
-CODE_SIZE = sum(CODE.values())
 MAX_LOG_SIZE = 4.0  # e^4 = 55 m; keeps an untrained head's sizes finite
 
 
