@@ -27,8 +27,9 @@ def collect(folder: Path) -> pd.DataFrame:
     for path in sorted(folder.glob("*.json")):
         cell = json.loads(path.read_bytes())
         scores = {f"{split}_{name}": cell[split][name] for split in ("tune", "test") for name in ("mAP", "NDS")}
-        rows.append({**{name: cell[name] for name in COLUMNS if name in cell}, **scores})
-    return pd.DataFrame(rows)[COLUMNS].sort_values(COLUMNS[:6]).round(5)
+        classes = {f"test_AP_{name}": value for name, value in cell["test"]["AP"].items()}
+        rows.append({**{name: cell[name] for name in COLUMNS if name in cell}, **scores, **classes})
+    return pd.DataFrame(rows).sort_values(COLUMNS[:6]).round(4)
 
 
 def choose(cells: pd.DataFrame) -> pd.DataFrame:
@@ -68,6 +69,17 @@ def difference(part: pd.DataFrame, base: pd.DataFrame) -> dict[str, str]:
     return {"gain": f"{gains.mean():+.1f} ± {half:.1f} (n={len(gains)})", "p": f"{p:.3g}"}
 
 
+def by_class(cells: pd.DataFrame, start: str, reference: str = "random") -> pd.DataFrame:
+    """Difference of AP by class to scratch, points, at equal settings: the mean over seeds."""
+    keys = ["scenes", "steps", *SETTING]
+    names = [name for name in cells if name.startswith("test_AP_")]
+    own, base = (cells[cells.start == one].set_index([*keys, "seed"])[names] for one in (start, reference))
+    apart = (100 * (own - base)).dropna()
+    table = apart.groupby(level=keys).mean().round(1)
+    table.insert(0, "n", apart.groupby(level=keys).size())
+    return table[table.n > 1].rename(columns=lambda name: name.removeprefix("test_AP_")).reset_index()
+
+
 def markdown(table: pd.DataFrame) -> str:
     """The table in Markdown."""
     rows = [list(table.columns), ["--:"] * table.shape[1], *table.astype(str).to_numpy().tolist()]
@@ -78,11 +90,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("csv", type=Path)
     parser.add_argument("--collect", type=Path, help="folder of finished cells")
+    parser.add_argument(
+        "--classes-of", default="prc-1600", help="the start that is compared with scratch class by class"
+    )
     parsed = parser.parse_args()
     if parsed.collect:
         collect(parsed.collect).to_csv(parsed.csv, index=False)
     cells = pd.read_csv(parsed.csv)
-    print(markdown(compare(cells, ["scenes", "steps"])))
+    print(markdown(compare(cells, ["scenes", "steps"])), end="\n\n")
+    print(markdown(by_class(cells, parsed.classes_of)))
 
 
 if __name__ == "__main__":
