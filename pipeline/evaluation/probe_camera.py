@@ -43,8 +43,8 @@ def probe_camera(
     """Scores of each of some weights; arguments as in `probe_lidar` but for these.
 
     Args:
-        weights: named `camera.*`; `camera_projector.*` where points were compared (`bev_distill` compares maps); `lidar.*`
-            and `lidar_projector.*` where a LiDAR branch was trained along (`simipu`).
+        weights: named `camera.*`; `camera_projector.*` where points were compared (`bev_distill` compares maps);
+            `lidar.*` and `lidar_projector.*` where a LiDAR branch was trained along (`simipu`).
         teacher_weights: `lidar.*` and `lidar_projector.*` of the branch that taught those without one of their own.
         params: number of points.
 

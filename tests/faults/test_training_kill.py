@@ -14,9 +14,7 @@ from tests.small_trainings import CELL, STEPS
 # Steps that are left for the same command, by the point of death; a state is saved after each.
 LEFT = {
     "forward": STEPS - DIES_IN,
-    "backward": STEPS - DIES_IN,
     "before the step": STEPS - DIES_IN,
-    "after the step": STEPS - DIES_IN,
     "half a draft of the state": STEPS - DIES_IN,
     "draft of the state not renamed": STEPS - DIES_IN,
     "between the files of the artifact": 0,

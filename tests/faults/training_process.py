@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
@@ -44,7 +44,8 @@ class Stages:
     def __enter__(self) -> "Stages":
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.training_process"], cwd=Path(__file__).parents[2], text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"},
         )  # fmt: skip
         return self
 
@@ -87,25 +88,8 @@ def in_forward(steps: list[int]) -> None:
     register_module_forward_hook(hook)
 
 
-def in_backward(steps: list[int]) -> None:
-    def hook(module: nn.Module, _: Any, output: Any) -> None:
-        if (
-            len(steps) == DIES_IN
-            and isinstance(module, nn.Conv2d)
-            and isinstance(output, Tensor)
-            and output.requires_grad
-        ):
-            output.register_hook(lambda _: die())
-
-    register_module_forward_hook(hook)
-
-
 def before_the_step(steps: list[int]) -> None:
     register_optimizer_step_pre_hook(lambda *_: die() if len(steps) == DIES_IN else None)
-
-
-def after_the_step(steps: list[int]) -> None:
-    register_optimizer_step_post_hook(lambda *_: die() if len(steps) == DIES_IN + 1 else None)
 
 
 def in_the_draft_of_the_state(steps: list[int]) -> None:
@@ -208,9 +192,7 @@ def notes_the_mode(_: list[int]) -> None:
 
 POINTS: dict[str, Callable[[list[int]], None]] = {
     "forward": in_forward,
-    "backward": in_backward,
     "before the step": before_the_step,
-    "after the step": after_the_step,
     "half a draft of the state": in_the_draft_of_the_state,
     "draft of the state not renamed": before("os.rename", r"state\.draft$"),
     "between the files of the artifact": before("open", r"history\.csv$"),

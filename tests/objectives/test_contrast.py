@@ -104,7 +104,7 @@ def test_gradient_of_dense_distillation() -> None:
     student, teacher = maps(1).double().requires_grad_(), maps(2).double().requires_grad_()
     fixed = teacher.detach()
     # Sums of maps of float32: wider steps and tolerances than those of double precision.
-    assert torch.autograd.gradcheck(lambda map: bev_distill(map, fixed, CELLS), (student,), eps=1e-2, atol=1e-3)
+    assert torch.autograd.gradcheck(lambda own: bev_distill(own, fixed, CELLS), (student,), eps=1e-2, atol=1e-3)
     bev_distill(student, teacher, CELLS).backward()
     assert teacher.grad is None
     assert student.grad is not None

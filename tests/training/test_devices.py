@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ import yaml
 
 from pipeline.artifacts.card import read_card
 from pipeline.artifacts.checkpoint import load_weights
+from pipeline.training.interrupt import Interrupted
 from stages import finetune, pretrain_lidar, start
 
 ROOT = Path(__file__).parents[2]
@@ -41,15 +42,20 @@ def project(region_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         yield project
 
 
+def set_content(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    content = yaml.safe_load(path.read_text())
+    change(content)
+    path.write_text(yaml.safe_dump(content))
+
+
 def run_on(
     project: Path, *command: str, devices: int = 1, nodes: int = 1, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:
     """Starts a command in the project, with a runtime.yaml that says so many devices and nodes."""
-    content = yaml.safe_load((project / "runtime.yaml").read_text()) | {"devices": devices, "nodes": nodes}
-    (project / "runtime.yaml").write_text(yaml.safe_dump(content))
+    set_content(project / "runtime.yaml", lambda content: content.update(devices=devices, nodes=nodes))
     return subprocess.Popen(
         [sys.executable, "-m", *command], cwd=project, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | dict(environment or {}),
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"} | dict(environment or {}),
     )  # fmt: skip
 
 
@@ -70,15 +76,50 @@ def assert_alike(folder: Path, one: tuple[dict[str, torch.Tensor], pd.DataFrame,
     assert (card["params"], card["inputs"]) == (one[2]["params"], one[2]["inputs"])
 
 
-def test_two_devices_do_what_one_does(project: Path) -> None:
-    """PRC through the stage's own command."""
-    pretrain_lidar.main("prc")
-    one = published(PRC)
-    process = run_on(project, "stages.pretrain_lidar", "prc", devices=2)
+def run_through(process: subprocess.Popen[str]) -> None:
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
+
+
+def test_two_devices_do_what_one_does(project: Path) -> None:
+    """PRC through the stage's own command; all of it, and what one device had begun."""
+    runtime = project / "runtime.yaml"
+    set_content(runtime, lambda content: content.update(devices=1, nodes=1))
+    pretrain_lidar.main("prc")
+    one = published(PRC)
+    run_through(run_on(project, "stages.pretrain_lidar", "prc", devices=2))
     assert_alike(PRC, one)
     assert not list(Path("scratch/pretrain_lidar").iterdir())
+
+    set_content(runtime, lambda content: content.update(devices=1, time_budget=0.0))
+    with pytest.raises(Interrupted):
+        pretrain_lidar.main("prc")
+    set_content(runtime, lambda content: content.update(time_budget=None))
+    run_through(run_on(project, "stages.pretrain_lidar", "prc", devices=2))
+    assert_alike(PRC, one)
+
+
+def test_devices_that_gather_contrast_what_one_does(project: Path) -> None:
+    """The two halves of a micro-batch of four; see `constant_norms` for what is held constant.
+
+    Variances within a half are no variance of the whole, and uniformity is no mean over points: they are left out.
+    """
+    params = project / "params.yaml"
+    before = params.read_text()
+    set_content(params, lambda content: content["pretrain_lidar"]["schedule"].update(micro_batch=4, gather=True))
+    run_through(run_on(project, "tests.training.constant_norms"))
+    weights, history, _ = published(PRC)
+    torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    run_through(run_on(project, *torchrun, "-m", "tests.training.constant_norms"))
+    params.write_text(before)
+    of_two, history_of_two, _ = published(PRC)
+    terms = ["loss", "plrc", "rapc", "gradient_norm"]
+    pd.testing.assert_frame_equal(history_of_two[terms], history[terms], rtol=1e-4)
+    of_images = [name for name, tensor in weights.items() if name.endswith("running_mean") and name.split(".")[1] in ("backbone", "neck")]
+    assert of_images  # a frame of a map has as many cells as any other, so means of means are means
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and ("running" not in name or name in of_images):
+            torch.testing.assert_close(of_two[name], tensor, rtol=1e-4, atol=1e-6, msg=partial("{}: {}".format, name))
 
 
 def test_two_nodes_do_what_one_device_does(project: Path) -> None:

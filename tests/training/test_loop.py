@@ -179,7 +179,7 @@ def test_average_of_the_weights_is_what_is_left(tmp_path: Path) -> None:
     averaged = replace(SCHEDULE, ema=0.8)
     seen: list[dict[str, Tensor]] = []
     module, _, _ = train(tmp_path / "straight", schedule=averaged, seen=seen)
-    last = torch.load(tmp_path / "straight/state.pt", weights_only=True)["module"]
+    last = torch.load(tmp_path / "straight/state.pt", weights_only=True)["parts"]["module"]
     expected = seen[1]
     for weights in [*seen[2:], last]:
         expected = {name: 0.8 * expected[name] + 0.2 * tensor for name, tensor in weights.items()}
@@ -208,8 +208,8 @@ def test_mixed_precision_trains_and_resumes(precision: Literal["bf16-mixed", "16
     resumed, history, _ = train(tmp_path / "killed", schedule=mixed)
     assert history.rows == whole.rows
     assert_same_weights(straight, resumed)
-    state = torch.load(tmp_path / "killed/state.pt", weights_only=True)["precision"]
-    assert bool(state) == (precision == "16-mixed")
+    parts = torch.load(tmp_path / "killed/state.pt", weights_only=True)["parts"]
+    assert bool(parts["precision"]) == (precision == "16-mixed")
 
 
 def test_steps_of_a_schedule() -> None:
