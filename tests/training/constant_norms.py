@@ -1,7 +1,7 @@
 """`python -m tests.training.constant_norms`: PRC whose batch norms keep running statistics, but normalise by constants.
 
-What a frame becomes then does not depend on the frames beside it in a forward pass, as it does with the batch statistics
-of a CPU's process. So devices that share a pass can be held against one that does all of it.
+What a frame becomes then does not depend on the frames beside it in a forward pass, as it does with the batch
+statistics of a CPU's process. So devices that share a pass can be held against one that does all of it.
 """
 
 from typing import Any
@@ -31,5 +31,5 @@ def affine_by_constants(layer: PointLayer, *arguments: Any) -> tuple[Tensor, Ten
 
 if __name__ == "__main__":
     _BatchNorm.forward = by_constants  # type: ignore[method-assign,assignment]
-    PointLayer.affine = affine_by_constants  # type: ignore[method-assign]
+    PointLayer.affine = affine_by_constants  # type: ignore[method-assign,assignment]
     pretrain_lidar.main("prc")

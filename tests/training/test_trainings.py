@@ -11,6 +11,7 @@ from nuscenes.eval.common.data_classes import EvalBoxes
 from nuscenes.eval.detection.data_classes import DetectionBox
 from torch import Tensor, nn
 
+from pipeline.errors import UserError
 from pipeline.evaluation.detection import build_submission
 from pipeline.evaluation.predict import predict_boxes
 from pipeline.frames.dataset import FrameLoader
@@ -347,5 +348,5 @@ def test_start_weights_train_at_their_own_rate(small: Small, start: Weights, tmp
 def test_a_branch_that_does_not_fit_is_refused(small: Small, start: Weights, tmp_path: Path) -> None:
     broken = dict(start)
     del broken[next(name for name in broken if name.startswith("lidar."))]
-    with pytest.raises(ValueError, match=r"lidar\..*missing"):
+    with pytest.raises(UserError, match=r"lidar\..*missing"):
         train_task(small, broken, "L", "map", tmp_path)
