@@ -51,7 +51,7 @@ TRAININGS = ("PRC", "RAD", "fine-tuning L", "fine-tuning LC")
 KEYFRAMES = 4  # of a scene
 WARM_UP = 2  # steps that are not timed
 FRACTION = 0.1  # of the labels, in the estimate of fine-tuning
-CAMERA_PARTS = ("image backbone", "image neck", "lift-splat", "camera BEV")
+CAMERA_PARTS = ("camera backbone", "camera neck", "lift-splat", "camera BEV")
 PRODUCT = 2048  # rows of the product that tells the peak
 
 
@@ -229,7 +229,9 @@ def estimate(conf: Path, speeds: dict[str, Speed]) -> dict[str, list[str]]:
     forward = {}
     for modality in ("L", "LC"):
         model = BevModel(params.networks, params.frames, modality, "detection")
-        frame = make_batch(params.frames, sweep_points(params), images=modality == "LC", batch=1)
+        frame = make_batch(
+            params.frames, sweep_points(params), images=modality == "LC", batch=1, device=torch.device("cpu")
+        )
         parts = {part.name: 1e9 * (part.gflops or 0.0) for part in summarise(model, frame)}
         print(f"scale=paper, forward, {modality}: {parts}", file=sys.stderr)
         forward[modality] = sum(parts.values())
