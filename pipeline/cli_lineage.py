@@ -1,7 +1,7 @@
 """`calico audit | diff | lineage | ls | export`: where artifacts come from. Heavy imports wait until they run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.artifacts.listing import Row
 
 SCREEN = 15  # rows of a table, so that the answer stays on one screen
+HEADLINES = ("NDS", "mAP", "mIoU_best", "mIoU_at_half")  # of a scored checkpoint; of another one, its last loss
 PLACE = "A folder or file, e.g. data/regions; PATH@rev reads a commit, tag or DVC experiment without a checkout."
 
 
@@ -130,22 +131,30 @@ def _show_difference(found: "Difference", a: str, b: str, console: "Console") ->
     from rich.markup import escape
     from rich.table import Table
 
+    # Long names are told once and stand as A and B in the tables.
+    for letter, name in (("A", a), ("B", b)):
+        console.print(f"{letter}  {name}", markup=False, highlight=False, soft_wrap=True)
     if found.causes:
-        table = Table(
-            "what", "name", a, b, "of its own in", title="Causes", box=None, title_justify="left", pad_edge=False
-        )
+        table = Table("what", "name", "A", "B", "of its own in", title="Causes", **_PLAIN)
         for cause, places in list(found.causes.items())[:SCREEN]:
             more = f" and {len(places) - 1} more" if len(places) > 1 else ""
             table.add_row(*map(escape, (cause.kind, cause.name, cause.a, cause.b, f"{places[0]}{more}")))
         console.print(table)
         _say_rest(len(found.causes), console)
     if found.metrics:
-        table = Table("metric", a, b, "change", title="Metrics", box=None, title_justify="left", pad_edge=False)
-        for name, (one, other) in list(reversed(found.metrics.items()))[:SCREEN]:  # results come last
+        table = Table("metric", "A", "B", "change", title="Metrics", **_PLAIN)
+        place = ""
+        # Results come last, and the end of a training says more than its start.
+        backwards = list(reversed(found.metrics.items()))
+        telling = sorted(backwards, key=lambda item: item[0].endswith("_start"))
+        for name, (one, other) in telling[:SCREEN]:
             numbers = [value for value in (one, other) if isinstance(value, int | float)]
             change = f"{numbers[1] - numbers[0]:+.4g}" if len(numbers) == 2 else ""
             shown = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in (one, other)]
-            table.add_row(*map(escape, (name, *shown, change)))
+            last, (place, _, metric) = place, name.rpartition(": ")
+            if place != last:
+                table.add_row(f"[dim]{escape(place)}[/]")
+            table.add_row(*map(escape, (f"  {metric}", *shown, change)))
         console.print(table)
         _say_rest(len(found.metrics), console)
     follows = f"; {len(found.followers)} follow from what is upstream" if found.followers else ""
@@ -153,6 +162,9 @@ def _show_difference(found: "Difference", a: str, b: str, console: "Console") ->
     if found.same_bytes:
         console.print(f"equal bytes under another card: {', '.join(found.same_bytes)}", highlight=False)
     console.print(found.verdict, style="yellow" if found.causes else "green", highlight=False)
+
+
+_PLAIN: "dict[str, Any]" = {"box": None, "title_justify": "left", "pad_edge": False}
 
 
 def _say_rest(count: int, console: "Console") -> None:
@@ -166,8 +178,9 @@ def _listing(rows: "list[Row]") -> "Table":
 
     table = Table("where", "checkpoint", "arm", "task", "labels", "seed", "metrics", "params that differ", box=None)
     for row in rows:
-        numbers = {name: value for name, value in (row.metrics or {}).items() if isinstance(value, float | int)}
-        metrics = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items() if not isinstance(value, bool))
+        found = row.metrics or {}
+        shown = [name for name in HEADLINES if name in found] or [name for name in ("loss_end",) if name in found]
+        metrics = ", ".join(f"{name} {found[name]:.4g}" for name in shown)
         share = f" ({row.fraction:.0%})" if row.fraction is not None else ""
         cells = (
             row.where,

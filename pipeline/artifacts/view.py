@@ -74,8 +74,10 @@ class Revision:
         from dvc.api import DVCFileSystem  # type: ignore[import-untyped]
         from dvc.exceptions import DvcException  # type: ignore[import-untyped]
         from dvc.repo import Repo  # type: ignore[import-untyped]
+        from dvc_data.index import DataIndexDirError
 
         self.name = rev
+        self._not_at_hand: tuple[type[Exception], ...] = (OSError, DataIndexDirError)
         self._is_file: dict[str, bool] = {}  # a revision never changes, and DVC takes milliseconds for each question
         try:
             self._fs: Any = DVCFileSystem(Repo(str(Path.cwd()), rev=rev))
@@ -86,14 +88,17 @@ class Revision:
     def is_file(self, path: str) -> bool:
         """See `View`."""
         if path not in self._is_file:
-            self._is_file[path] = bool(self._fs.isfile(f"/{path}"))
+            try:
+                self._is_file[path] = bool(self._fs.isfile(f"/{path}"))
+            except self._not_at_hand:
+                return False
         return self._is_file[path]
 
     def files(self, folder: str) -> list[str]:
         """See `View`; a folder whose listing is neither in the cache nor on the remote reads as empty."""
         try:
             found = self._fs.find(f"/{folder}")
-        except OSError:
+        except self._not_at_hand:
             return []
         self._is_file.update((path.removeprefix("/"), True) for path in found)
         inside = (PurePosixPath(path) for path in found)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.artifacts.audit import Link, audit
+from pipeline.artifacts.lock import parse_yaml
 from pipeline.artifacts.view import Revision, open_target
 from pipeline.errors import UserError
 from tests.tiny_project import CELL, PRC, TinyProject
@@ -198,3 +199,12 @@ def test_no_such_revision(tiny_project: TinyProject) -> None:
         open_target("data/regions@nowhere")
     with pytest.raises(UserError, match="no such artifact"):
         audit("data/nothing", Revision("HEAD"))
+
+
+def test_a_revision_whose_listing_is_gone(tiny_project: TinyProject) -> None:
+    """As in a fresh clone that fetched nothing: DVC knows the folder and not what is in it."""
+    locked = parse_yaml(Path("dvc.lock").read_bytes())["stages"]["evaluate@prc-L"]["outs"][0]["md5"]
+    Path(f".dvc/cache/files/md5/{locked[:2]}/{locked[2:]}").unlink()
+    with pytest.raises(UserError, match="no such artifact") as refused:
+        audit(RESULTS, Revision("HEAD"))
+    assert "dvc fetch" in refused.value.remedy
