@@ -152,10 +152,10 @@ def gather(maps: Mapping[Name, Maps], batches: Iterable[ProbeBatch]) -> dict[Nam
 def class_scores(train: Mapping[str, ProbeSet], test: Mapping[str, ProbeSet]) -> dict[str, float]:
     """The scores of the features of one network, flat: `<what>_<probe>` is the balanced accuracy.
 
-    Left out is what has fewer than two classes.
+    Left out is what has fewer than two classes, or no frame on one side: a recorded sample may lack its cameras.
     """
     scores: dict[str, float] = {}
-    for what in train:
+    for what in (what for what in train if what in test):
         probes = {"linear": linear_probe, "knn": neighbour_probe} if what != REGION else {"knn": neighbour_probe}
         for probe, score_of in probes.items():
             if score := score_of(train[what], test[what]):

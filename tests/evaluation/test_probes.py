@@ -138,6 +138,13 @@ def counted(points: NDArray[np.float32], grid: BevGrid) -> NDArray[np.float64]:
     return made
 
 
+def test_without_frames_on_one_side_there_are_no_scores() -> None:
+    """Frames of a recorded sample may lack their cameras."""
+    some = {"object": ProbeSet(np.eye(4, dtype=np.float32), np.array([0, 1, 0, 1]))}
+    assert class_scores(some, {}) == class_scores({}, some) == class_scores({}, {}) == {}
+    assert gather({"network": lambda frames: (torch.zeros(0), BevGrid(4.0, 1.0))}, []) == {"network": {}}
+
+
 def test_geometry_map_equals_a_loop_over_points() -> None:
     random, grid = np.random.default_rng(0), BevGrid(4.0, 1.0)
     clouds = [random.uniform((-5, -5, -6, 0, 0), (5, 5, 4, 1, 1), (n, 5)).astype(np.float32) for n in (300, 0, 50)]
