@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.artifacts.listing import Row
 
 SCREEN = 15  # rows of a table, so that the answer stays on one screen
+PLAIN: "dict[str, Any]" = {"box": None, "title_justify": "left", "pad_edge": False}  # tables without lines
 HEADLINES = ("NDS", "mAP", "mIoU_best", "mIoU_at_half")  # of a scored checkpoint; of another one, its last loss
 PLACE = "A folder or file, e.g. data/regions; PATH@rev reads a commit, tag or DVC experiment without a checkout."
 
@@ -135,14 +136,14 @@ def _show_difference(found: "Difference", a: str, b: str, console: "Console") ->
     for letter, name in (("A", a), ("B", b)):
         console.print(f"{letter}  {name}", markup=False, highlight=False, soft_wrap=True)
     if found.causes:
-        table = Table("what", "name", "A", "B", "of its own in", title="Causes", **_PLAIN)
+        table = Table("what", "name", "A", "B", "of its own in", title="Causes", **PLAIN)
         for cause, places in list(found.causes.items())[:SCREEN]:
             more = f" and {len(places) - 1} more" if len(places) > 1 else ""
             table.add_row(*map(escape, (cause.kind, cause.name, cause.a, cause.b, f"{places[0]}{more}")))
         console.print(table)
         _say_rest(len(found.causes), console)
     if found.metrics:
-        table = Table("metric", "A", "B", "change", title="Metrics", **_PLAIN)
+        table = Table("metric", "A", "B", "change", title="Metrics", **PLAIN)
         place = ""
         # Results come last, and the end of a training says more than its start.
         backwards = list(reversed(found.metrics.items()))
@@ -162,9 +163,6 @@ def _show_difference(found: "Difference", a: str, b: str, console: "Console") ->
     if found.same_bytes:
         console.print(f"equal bytes under another card: {', '.join(found.same_bytes)}", highlight=False)
     console.print(found.verdict, style="yellow" if found.causes else "green", highlight=False)
-
-
-_PLAIN: "dict[str, Any]" = {"box": None, "title_justify": "left", "pad_edge": False}
 
 
 def _say_rest(count: int, console: "Console") -> None:
