@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from pipeline.frames.batch import FrameBatch, collate
+from pipeline.frames.disturbance import Disturbance
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.processes import ReadingProcesses
 from pipeline.frames.reader import FrameReader, LabelSource, RegionSource
@@ -28,6 +29,7 @@ class FrameLoader:
         map_grid: BevGrid | None = None,
         images: bool = False,
         augmentation: Augmentation | None = None,
+        disturbance: Disturbance | None = None,
         processes: int = 0,
     ) -> None:
         """What is left out is None in the batches.
@@ -41,6 +43,7 @@ class FrameLoader:
             map_grid: the grid of the map labels.
             images: whether to load the cameras.
             augmentation: ranges of the random views; None for the fixed form used at test time.
+            disturbance: what goes wrong with the sensors; not beside `regions`, which belong to undisturbed points.
             processes: how many processes read the frames of a batch; 0 reads them in the calling thread. The batches
                 are the same.
 
@@ -49,7 +52,7 @@ class FrameLoader:
         """
         self._reader = FrameReader(
             index, frames, grid, regions=regions, labels=labels, map_grid=map_grid, images=images,
-            augmentation=augmentation,
+            augmentation=augmentation, disturbance=disturbance,
         )  # fmt: skip
         self._processes = ReadingProcesses(self._reader, processes) if processes else None
 

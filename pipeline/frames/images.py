@@ -1,5 +1,6 @@
 """Decodes a JPEG at the scale that is needed and warps it to the network input in one step."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,11 @@ DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 def load_image(
-    path: Path, stored: tuple[int, int], augmentation: ImageAugmentation, out: NDArray[np.uint8] | None = None
+    path: Path,
+    stored: tuple[int, int],
+    augmentation: ImageAugmentation,
+    out: NDArray[np.uint8] | None = None,
+    disturb: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
 ) -> NDArray[np.uint8]:
     """Reads one camera image at the size and under the view of the network input.
 
@@ -25,6 +30,7 @@ def load_image(
         stored: its width and height in pixels as the index says.
         augmentation: what to do with it; its `matrix` says where each pixel goes.
         out: uint8 [3, H, W], contiguous, to write to instead of a new array.
+        disturb: takes the decoded image, uint8 [h, w, 3], and returns what to load instead; see `Disturbance.image`.
 
     Returns:
         uint8 [3, H, W], RGB; black outside the image. Normalised where the batch is made, on its device.
@@ -34,6 +40,8 @@ def load_image(
     """
     divisor = _decoding_divisor(augmentation.resize)
     decoded = decode_jpeg(path, stored, divisor)
+    if disturb is not None:
+        decoded = np.ascontiguousarray(disturb(decoded))
     # A decoded pixel is the mean of divisor x divisor stored ones: image = divisor * decoded + (divisor - 1) / 2.
     image_from_decoded = np.diag([divisor, divisor, 1.0])
     image_from_decoded[:2, 2] = (divisor - 1) / 2

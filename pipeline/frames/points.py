@@ -1,5 +1,6 @@
 """Reads LiDAR sweeps and stacks earlier ones under the key frame."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ def load_points(
     ego_radius: float,
     bev_from_lidar: Matrix | None = None,
     crop: Grid | None = None,
+    disturb: Callable[[float, Points], Points] | None = None,
 ) -> tuple[Points, int, NDArray[np.bool_]]:
     """The key frame's points and, below them, those of earlier sweeps, without the own car and what is not finite.
 
@@ -50,11 +52,14 @@ def load_points(
         ego_radius: metres; points with |x| and |y| below it, in their own sweep's frame, are the own car.
         bev_from_lidar: float64 [4, 4], moves the points on; None leaves them in the key frame's LiDAR frame.
         crop: drops the points outside its `reach`, `z_min` and `z_max` once they are moved; None keeps them.
+        disturb: takes the lag and the points of each file, intensity in 0..1, and returns what to load instead; see
+            `Disturbance.sweep`.
 
     Returns:
         points: float32 [N, 5]: x, y, z (m, BEV frame, ego motion compensated), intensity (0..1), lag (s).
         keyframe_points: the first so many points are the key frame's.
-        kept: bool [frame.points], which points of the key-frame file those are, for arrays aligned with the file.
+        kept: bool [frame.points], which points of the key-frame file those are, for arrays aligned with the file; with
+            `disturb` of what it returned.
 
     Raises:
         UserError: a sweep is missing or cut off, or the key frame has not as many points as the index says.
@@ -69,6 +74,10 @@ def load_points(
             where=str(files[0][0]),
             remedy="the file changed since: run `dvc repro prepare`",
         )
+    if disturb is not None:
+        for number, ((points, gain), (_, _, lag)) in enumerate(zip(clouds, files, strict=True)):
+            points[:, 3] *= gain
+            clouds[number] = np.ascontiguousarray(disturb(lag, points), np.float32), np.float32(1)
     low, high = np.full(3, -np.inf, np.float32), np.full(3, np.inf, np.float32)
     if crop is not None:
         low[:], high[:] = (-crop.reach, -crop.reach, crop.z_min), (crop.reach, crop.reach, crop.z_max)

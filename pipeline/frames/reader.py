@@ -1,5 +1,6 @@
 """Reads and augments one frame. Imports neither torch nor what reads labels: they come in through `LabelSource`."""
 
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.frames.augmentation import BevAugmentation, ImageAugmentation
+from pipeline.frames.disturbance import Disturbance
 from pipeline.frames.frame import CAMERA_CHANNELS, Frame
 from pipeline.frames.images import load_image
 from pipeline.frames.index import FrameIndex
@@ -47,11 +49,14 @@ class FrameReader:
         map_grid: BevGrid | None,
         images: bool,
         augmentation: Augmentation | None,
+        disturbance: Disturbance | None = None,
     ) -> None:
         """See `FrameLoader`."""
+        if regions is not None and disturbance is not None:
+            raise ValueError("region ids belong to the points of the file, not to disturbed ones")
         self._index, self._frames, self._grid = index, frames, grid
         self._regions, self._labels, self._map_grid, self._images = regions, labels, map_grid, images
-        self._augmentation = augmentation
+        self._augmentation, self._disturbance = augmentation, disturbance
         self._maps = MapRasters.open(index.path) if map_grid is not None else None
 
     def read(self, position: int, epoch: int, seed: int, view: str, crop: bool) -> LoadedFrame:
@@ -83,8 +88,9 @@ class FrameReader:
     ) -> tuple[NDArray[np.float32], NDArray[np.int16] | None]:
         """Points in the BEV frame, only those inside the grid if `crop`, and their region ids."""
         points, key_points, kept = load_points(
-            self._index.root, frame, self._frames.sweeps, self._frames.ego_radius, matrix, self._grid if crop else None
-        )
+            self._index.root, frame, self._frames.sweeps, self._frames.ego_radius, matrix, self._grid if crop else None,
+            disturb=partial(self._disturbance.sweep, frame) if self._disturbance is not None else None,
+        )  # fmt: skip
         if self._regions is None:
             return points, None
         stored = self._regions.read(position, frame.points)
@@ -105,14 +111,18 @@ class FrameReader:
         # Absent cameras keep the identity: finite numbers that nobody reads.
         augmented_from_image, image_from_lidar = np.tile(np.eye(4), (2, cameras, 1, 1))
         present = np.zeros(cameras, np.bool_)
-        for camera in frame.cameras:
+        for stored in frame.cameras:
+            camera, disturb = stored, None
+            if self._disturbance is not None:
+                camera = self._disturbance.camera(frame, stored)
+                disturb = partial(self._disturbance.image, frame, stored)
             c = CAMERA_CHANNELS.index(camera.channel)
             augmentation = ImageAugmentation.identity(self._frames, camera.size)
             if self._augmentation is not None:
                 augmentation = ImageAugmentation.draw(
                     self._augmentation, self._frames, camera.size, seed, epoch, frame.token, camera.channel
                 )
-            load_image(self._index.root / camera.path, camera.size, augmentation, out=pixels[c])
+            load_image(self._index.root / camera.path, camera.size, augmentation, out=pixels[c], disturb=disturb)
             augmented_from_image[c, :3, :3], image_from_lidar[c] = augmentation.matrix, camera.image_from_lidar
             present[c] = True
         bev_from_image = bev_from_lidar @ np.linalg.inv(augmented_from_image @ image_from_lidar)

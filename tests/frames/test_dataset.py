@@ -1,6 +1,7 @@
 import ast
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.frames.batch import NO_REGION
 from pipeline.frames.dataset import FrameLoader
-from pipeline.frames.frame import CAMERA_CHANNELS
+from pipeline.frames.frame import CAMERA_CHANNELS, Camera, Frame
 from pipeline.frames.images import DEVIATION, MEAN
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
@@ -183,3 +184,43 @@ def test_prepare_starts_without_torch_or_devkit() -> None:
     code = f"import sys, {modules}; print(*({{'torch', 'nuscenes', 'matplotlib'}} & set(sys.modules)))"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == ""
+
+
+class Halved:
+    """Every other point, intensity 1; images inverted; a camera that is believed to stand a metre further ahead."""
+
+    def sweep(self, frame: Frame, lag: float, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        assert points[:, 3].max() <= 1
+        points[:, 3] = 1.0
+        return points[::2]
+
+    def camera(self, frame: Frame, camera: Camera) -> Camera:
+        ahead = np.eye(4)
+        ahead[1, 3] = -1.0
+        return replace(camera, image_from_lidar=camera.image_from_lidar @ ahead)
+
+    def image(self, frame: Frame, camera: Camera, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.uint8(255) - pixels
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+def test_a_disturbance_sees_points_cameras_and_pixels_and_changes_them(tiny_index: FrameIndex, processes: int) -> None:
+    clean = FrameLoader(tiny_index, frames_params(), GRID, images=True).load([1], crop=False)
+    disturbed = FrameLoader(
+        tiny_index, frames_params(), GRID, images=True, disturbance=Halved(), processes=processes
+    ).load([1], crop=False)
+    assert abs(2 * len(disturbed.points) - len(clean.points)) <= 2 * (1 + frames_params().sweeps)
+    assert set(disturbed.points[:, 3].tolist()) == {1.0}
+    assert clean.images is not None and disturbed.images is not None
+    scale, mean = (torch.from_numpy(part).reshape(3, 1, 1) for part in (255 * DEVIATION, 255 * MEAN))
+    inside = slice(20, 44), slice(40, 136)  # what lies outside the image is black in both
+    pixels, inverted = ((images * scale + mean)[..., *inside] for images in (clean.images, disturbed.images))
+    assert torch.allclose(inverted, 255 - pixels, atol=1.01)  # the warp rounds
+    assert clean.bev_from_image is not None and disturbed.bev_from_image is not None
+    moved = disturbed.bev_from_image[0, 0, :3, 3] - clean.bev_from_image[0, 0, :3, 3]
+    assert torch.allclose(moved, torch.tensor([0.0, 1.0, 0.0]), atol=1e-4)
+
+
+def test_regions_and_a_disturbance_exclude_each_other(tiny_index: FrameIndex) -> None:
+    with pytest.raises(ValueError, match="belong to the points of the file"):
+        FrameLoader(tiny_index, frames_params(), GRID, regions=PointNumbers(), disturbance=Halved())
