@@ -17,7 +17,7 @@ from pipeline.frames.points import read_points
 from pipeline.geometry.boxes import points_in_box
 from pipeline.geometry.transforms import Matrix, inverse, rotation_about_z, transform_points
 from pipeline.params import Prepare
-from pipeline.robustness.objects import MovingObjects
+from pipeline.robustness.objects import MovingObjects, find_owners
 from tests.frames.tiny_dataset import GRID, dataset_at, frames_params
 
 OBJECTS, RETURNS = 6, 20
@@ -128,6 +128,18 @@ def test_unknown_kinds_and_severities_are_refused() -> None:
         MovingObjects("dropout", 4, 0, KnownBoxes())
 
 
+def test_owners_are_those_whose_box_holds_the_point() -> None:
+    rng = np.random.default_rng(4)
+    points = rng.uniform([-12, -12, -3], [12, 12, 3], (20_000, 3)).astype(np.float32)
+    boxes = np.zeros((40, 9), np.float32)
+    boxes[:, :3], boxes[:, 3:6] = rng.uniform(-10, 10, (40, 3)) * (1, 1, 0.1), rng.uniform(0.5, 5, (40, 3))
+    boxes[:, 6] = rng.uniform(-np.pi, np.pi, 40)
+    inside = np.stack([points_in_box(points, box) for box in boxes])
+    expected = np.where(inside.any(axis=0), inside.argmax(axis=0), -1)
+    assert (expected >= 0).mean() > 0.1
+    assert (find_owners(points, boxes) != expected).sum() <= 2  # on a border, where rounding decides
+
+
 def test_through_the_loader(world: Path, tmp_path: Path) -> None:
     dataset = dataset_at(
         world, version="v1.0-embedded", pretrain_split="embedded_train", train_split="embedded_train",
@@ -143,13 +155,15 @@ def test_through_the_loader(world: Path, tmp_path: Path) -> None:
     position = max(inside, key=lambda p: inside[p])
     assert inside[position] >= 20
 
-    def points(disturbance: MovingObjects | None) -> NDArray[np.float32]:
-        loader = FrameLoader(index, replace(frames_params(), sweeps=0), GRID, disturbance=disturbance)
+    def points(disturbance: MovingObjects | None, sweeps: int = 0) -> NDArray[np.float32]:
+        loader = FrameLoader(index, replace(frames_params(), sweeps=sweeps), GRID, disturbance=disturbance)
         return loader.load([position], crop=False).points.numpy()
 
     clean = points(None)
     dropout = pickle.loads(pickle.dumps(MovingObjects("dropout", 3, 0, labels)))
     assert len(points(dropout)) == len(clean) - inside[position]
+    stacked = len(points(None, 2)) - len(points(dropout, 2))
+    assert (len(index[position].sweeps) >= 2) and stacked > 2 * inside[position]
     assert len(points(MovingObjects("overlap", 3, 0, labels))) == len(clean) + inside[position]
 
 
