@@ -49,3 +49,4 @@ class Report:
 
     figures: int  # validation frames drawn
     reference_arm: str  # deviations are paired against it
+    scratch_arms: dict[str, str]  # modality -> the arm whose corruption error is 100
