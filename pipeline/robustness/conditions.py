@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from pipeline.errors import UserError
 from pipeline.frames.disturbance import Disturbance
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.reader import LabelSource
 from pipeline.params import Corruptions, Stress
-from pipeline.robustness.corruption import TYPES, Corruption
+from pipeline.robustness.corruption import TYPES, Corruption, Sensors
 from pipeline.robustness.objects import MovingObjects
 from pipeline.robustness.rig import CalibrationDrift, TemporalMisalignment
-
-Sensors = Literal["lidar", "camera", "both"]
 
 # Family -> type -> the sensors that it strikes.
 CORRUPTIONS: Mapping[str, Mapping[str, Sensors]] = {
@@ -75,7 +72,7 @@ def disturb(condition: Condition, seed: int, index: FrameIndex, labels: LabelSou
     if condition.type == "temporal_misalignment":
         return TemporalMisalignment(condition.severity, index, seed)
     if condition.type == "object_dropout":
-        return MovingObjects("dropout", condition.severity, labels, seed)
+        return MovingObjects("dropout", condition.severity, seed, labels)
     if condition.type == "object_overlap":
-        return MovingObjects("overlap", condition.severity, labels, seed)
+        return MovingObjects("overlap", condition.severity, seed, labels)
     return Corruption(condition.type, condition.severity, condition.sensors, seed)

@@ -78,7 +78,9 @@ def read_stress(stress: Path, arms: Sequence[str], families: Sequence[str]) -> p
                         for kind, levels in record["conditions"].items()
                         for severity, scores in levels.items()
                     ]
-                    values += [(kind, level, clean, False) for kind, of in found["not_applicable"].items() for level in of]
+                    values += [
+                        (kind, level, clean, False) for kind, of in found["not_applicable"].items() for level in of
+                    ]
                     rows += [
                         (arm, trial, int(seed), name, family, kind, severity, value, clean, applicable)
                         for kind, severity, value, applicable in values

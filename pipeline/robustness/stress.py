@@ -36,7 +36,7 @@ def try_corruption(condition: Condition, bench: Bench, title: str) -> Scores:
 
 
 # Family -> how one of its conditions is tried. An attack is more than a disturbance of frames: it may ask the model.
-ATTEMPTS: dict[str, Attempt] = {family: try_corruption for family in ("lidar", "camera", "joint", "rig")}
+ATTEMPTS: dict[str, Attempt] = dict.fromkeys(("lidar", "camera", "joint", "rig"), try_corruption)
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Trial:
         Raises:
             UserError: data or a model are missing or damaged.
         """
+        self.scratch.mkdir(parents=True, exist_ok=True)
         waiting = [condition for condition in self.conditions if not self.result(condition).exists()]
         if not waiting:
             return 0
