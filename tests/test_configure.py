@@ -35,7 +35,7 @@ def test_params_yaml_is_the_composition_of_conf() -> None:
 
 def test_committed_choice_is_the_embedded_world_without_values_over_it() -> None:
     chosen = read_choice(ROOT / "conf")
-    assert chosen == ({"regions": "paper", "scale": "embedded", "dataset": "embedded"}, {}), (
+    assert chosen == ({"regions": "paper", "scale": "embedded", "dataset": "embedded", "experiment": "main"}, {}), (
         "git checkout conf/config.yaml params.yaml"
     )
 
