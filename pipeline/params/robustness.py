@@ -1,11 +1,13 @@
 """Params of the robustness tests."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from pipeline.params.checks import require
 
-Family = Literal["lidar", "camera", "joint", "rig"]
+CorruptionFamily = Literal["lidar", "camera", "joint", "rig"]
+Family = CorruptionFamily
 
 
 @dataclass(frozen=True)
@@ -37,3 +39,8 @@ class Stress:
 
     def __post_init__(self) -> None:
         require(len(set(self.families)) == len(self.families), f"a family is given twice: {self.families}")
+
+
+def corruption_families(families: Sequence[Family]) -> list[Family]:
+    """Those of `families` that corrupt; the others are attacks, which are measured otherwise."""
+    return [family for family in families if family in get_args(CorruptionFamily)]

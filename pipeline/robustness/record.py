@@ -13,9 +13,9 @@ from pipeline.artifacts.card import dump_json
 from pipeline.artifacts.publish import write_file
 from pipeline.errors import UserError
 from pipeline.evaluation.record import METRICS, parse_cell, six_digits
-from pipeline.robustness.summary import SCORES
 
 CONDITIONS = "conditions.csv"
+SCORES = ["arm", "trial", "seed", "metric", "family", "type", "severity", "value", "clean", "applicable"]
 # Task -> the scores that robustness is measured in, the first one first.
 MEASURED = {"detection": ("NDS", "mAP"), "map": ("mIoU_best", "mIoU_at_half")}
 Scores = Mapping[str, Mapping[str, Any]]  # cell -> numbers

@@ -16,7 +16,6 @@ import pandas as pd
 
 CELL = ["trial", "seed", "metric"]
 TYPE = ["family", "type"]
-SCORES = ["arm", *CELL, *TYPE, "severity", "value", "clean", "applicable"]
 MEASURES = ["CE", "CE_reference", "RR", "RCE"]
 EVERY = "all"  # the mean over the types of all families
 
@@ -25,8 +24,8 @@ def measure_types(scores: pd.DataFrame, scratch: Mapping[str, str], reference: s
     """Every measure of every type, model by model.
 
     Args:
-        scores: one row per score, columns `SCORES`. Where a type is not `applicable`, because it changes no sensor that
-            the arm has, `value` is `clean`: such rows are a base to others and count for nothing else.
+        scores: one row per score, columns `record.SCORES`. Where a type is not `applicable`, because it changes no
+            sensor that the arm has, `value` is `clean`: such rows are a base to others and count for nothing else.
         scratch: arm -> the arm that is its base in CE, the scratch arm of its modality.
         reference: the one base of all arms in CE_reference.
 
@@ -51,7 +50,7 @@ def corruption_errors(scores: pd.DataFrame, bases: Mapping[str, str]) -> pd.Seri
     keys = ["arm", *CELL, *TYPE]
     base = scores[["arm", *CELL, *TYPE, "severity", "value"]].rename(columns={"arm": "base", "value": "base_value"})
     own = scores[scores["applicable"].astype(bool)]
-    own = own.assign(base=own["arm"].map(dict(bases)))
+    own = own.assign(base=own["arm"].map(dict(bases)).astype(object))
     joined = own.merge(base, how="left", on=["base", *CELL, *TYPE, "severity"])
     joined["error"], joined["base_error"] = 1 - joined["value"], 1 - joined["base_value"]
     grouped = joined.groupby(keys, sort=False)

@@ -5,7 +5,8 @@ import math
 import pandas as pd
 import pytest
 
-from pipeline.robustness.summary import EVERY, SCORES, mean_over_types, measure_types, over_seeds
+from pipeline.robustness.record import SCORES
+from pipeline.robustness.summary import EVERY, mean_over_types, measure_types, over_seeds
 
 SCRATCH = {"scratch": "scratch", "ours": "scratch", "camera": "camera"}
 Row = tuple[str, int, str, str, int, float, float, bool]
