@@ -68,7 +68,7 @@ class DevkitScorer:
         _check_split(dataset)
         self.split = dataset.val_split
 
-    def score(self, submission: dict[str, Any], evidence: Path | None = None) -> dict[str, Any]:
+    def score(self, submission: dict[str, Any], *, evidence: Path | None = None) -> dict[str, Any]:
         """Scores one submission (see `build_submission`).
 
         Args:

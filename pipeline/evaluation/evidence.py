@@ -3,7 +3,7 @@
 Stage `evaluate` writes one file beside each cell; the bootstrap and the report read it. Arrays only, no pickle.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,8 @@ class MapEvidence:
         scenes: S scene names of the split, sorted.
         thresholds: float64 [T], probabilities, ascending.
         choices: bool [T], those that the oracle number may choose from.
-        calibrated: float64 [C], the threshold of each class that training frames chose; NaN where none was.
+        calibrated: float64 [C], the threshold of each class that training frames chose, NaN (which stands for 0.5) where
+            they could not; float64 [0] where nothing was calibrated.
         intersection: int64 [S, C, T], cells predicted and true.
         predicted: int64 [S, C, T].
         truth: int64 [S, C].
@@ -74,7 +75,7 @@ class MapEvidence:
 
     @staticmethod
     def of(
-        counts: Mapping[str, MapCounts], choices: list[float], calibrated: NDArray[np.float64] | None = None
+        counts: Mapping[str, MapCounts], choices: Sequence[float], calibrated: NDArray[np.float64] | None = None
     ) -> "MapEvidence":
         """From the counts of every scene by its name; all at the same thresholds.
 
@@ -92,7 +93,7 @@ class MapEvidence:
             scenes,
             thresholds,
             np.isin(thresholds, choices),
-            np.full(len(rows[0].truth), np.nan) if calibrated is None else calibrated,
+            np.zeros(0) if calibrated is None else calibrated,
             np.stack([row.intersection for row in rows]),
             np.stack([row.predicted for row in rows]),
             np.stack([row.truth for row in rows]),

@@ -58,11 +58,11 @@ def _map_scores(evidence: MapEvidence, weights: NDArray[np.int64]) -> dict[str, 
         for counts in (evidence.intersection, evidence.predicted)
     )
     truth = weights @ evidence.truth
-    union = np.where(truth > 0, 1, 0)[:, :, None] * (predicted + truth[:, :, None] - intersection)
+    union = (truth > 0)[:, :, None] * (predicted + truth[:, :, None] - intersection)  # 0 leaves an absent class out
     iou = np.divide(intersection, union, out=np.full(shape, np.nan), where=union > 0)
     half = int(np.flatnonzero(evidence.thresholds == HALF)[0])
     found = {"mIoU_best": iou[:, :, evidence.choices].max(axis=2), "mIoU_at_half": iou[:, :, half]}
-    if np.isfinite(evidence.calibrated).any():
+    if len(evidence.calibrated):
         chosen = np.abs(evidence.thresholds - np.nan_to_num(evidence.calibrated, nan=HALF)[:, None]).argmin(axis=1)
         found["mIoU_calibrated"] = iou[:, np.arange(len(chosen)), chosen]
     return {name: _mean(values) for name, values in found.items()}
