@@ -6,7 +6,7 @@ params.yaml holds every value that can change a result, one group per stage; run
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.params.data import Augmentation, Dataset, Frames, Prepare, Simulate
+from pipeline.params.data import Augmentation, Dataset, Frames, LidarLayout, Prepare, Simulate
 from pipeline.params.networks import CameraNetwork, Grid, Heads, LidarNetwork, Networks, TransFusion
 from pipeline.params.regions import Regions
 from pipeline.params.results import Evaluate, Probe, RegionQuality, Report
@@ -29,9 +29,9 @@ from pipeline.strict_yaml import read_model
 
 __all__ = [
     "Arm", "Augmentation", "CameraMethod", "CameraNetwork", "Dataset", "DistillCamera", "Evaluate", "Finetune",
-    "Frames", "Grid", "Heads", "LidarMethod", "LidarNetwork", "Networks", "Params", "Prepare", "PretrainLidar", "Probe",
-    "Rapc", "RegionQuality", "Regions", "Report", "Runtime", "Schedule", "Simulate", "SphereProposals", "TransFusion",
-    "camera_method", "lidar_method", "load_params", "load_runtime", "parse_trial",
+    "Frames", "Grid", "Heads", "LidarLayout", "LidarMethod", "LidarNetwork", "Networks", "Params", "Prepare",
+    "PretrainLidar", "Probe", "Rapc", "RegionQuality", "Regions", "Report", "Runtime", "Schedule", "Simulate",
+    "SphereProposals", "TransFusion", "camera_method", "lidar_method", "load_params", "load_runtime", "parse_trial",
 ]  # fmt: skip
 
 
