@@ -11,7 +11,7 @@ from pipeline.throughput import work_key
 def simulate_work(params: Params, runtime: Runtime) -> str:
     """Ray casting and rendering: everything but the number of scenes."""
     own = params.simulate
-    sizes = (own.azimuth_steps, own.image_width, own.image_height)
+    sizes = (own.lidar.beams, own.azimuth_steps, own.image_width, own.image_height)
     return work_key("simulate", {"sizes": sizes, "workers": runtime.workers})
 
 

@@ -6,7 +6,7 @@ params.yaml holds every value that can change a result, one group per stage; run
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.params.data import Augmentation, Dataset, Frames, Prepare, Simulate
+from pipeline.params.data import Augmentation, Dataset, Frames, LidarLayout, Prepare, Simulate
 from pipeline.params.networks import CameraNetwork, Grid, Heads, LidarNetwork, Networks, TransFusion
 from pipeline.params.regions import Regions
 from pipeline.params.results import Evaluate, Probe, RegionQuality, Report
@@ -30,10 +30,10 @@ from pipeline.strict_yaml import read_model
 
 __all__ = [
     "Arm", "Augmentation", "CameraMethod", "CameraNetwork", "Corruptions", "Dataset", "DistillCamera", "Evaluate",
-    "Family", "Finetune", "Frames", "Grid", "Heads", "LidarMethod", "LidarNetwork", "Networks", "Params", "Prepare",
-    "PretrainLidar", "Probe", "Rapc", "RegionQuality", "Regions", "Report", "Runtime", "Schedule", "Simulate",
-    "SphereProposals", "Stress", "TransFusion", "camera_method", "corruption_families", "lidar_method", "load_params",
-    "load_runtime", "parse_trial",
+    "Family", "Finetune", "Frames", "Grid", "Heads", "LidarLayout", "LidarMethod", "LidarNetwork", "Networks",
+    "Params", "Prepare", "PretrainLidar", "Probe", "Rapc", "RegionQuality", "Regions", "Report", "Runtime", "Schedule",
+    "Simulate", "SphereProposals", "Stress", "TransFusion", "camera_method", "corruption_families", "lidar_method",
+    "load_params", "load_runtime", "parse_trial",
 ]  # fmt: skip
 
 

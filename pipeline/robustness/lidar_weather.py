@@ -30,7 +30,9 @@ TERMINAL_VELOCITY = (2.0, 1.6, 1.6)  # m/s
 SNOW_DENSITY = 0.1  # of water's (Hahner 2022)
 SNOW_REFLECTIVITY = 0.9  # (Hahner 2022)
 DIVERGENCE = 3e-3  # rad, full angle of a beam of an HDL-32E (its manual)
-FLAKES = 6  # strongest echoes of a beam that are looked at; the next one is hardly ever the first before the target
+FLAKES = 3  # strongest echoes of a beam that are looked at: on recorded sweeps more change nothing
+PERCENT = 2.55  # reflectivity at intensity 1: Velodyne's 100 of 255 is a white diffuse target (its manual)
+LEAST = 0.005  # reflectivity behind an intensity of 0
 
 WATER = (0.2e-3, 1.0e-3, 1.2e-3)  # metres, mean height of the water
 TEXTURE = 1.2e-3  # metres, depth of a pavement's texture (Hahner 2022)
@@ -86,7 +88,7 @@ def snow(points: Points, severity: int, rng: np.random.Generator) -> Points:
     Flakes are spread evenly in space, their diameters D exponentially, as many as the snowfall keeps in the air. A
     flake at range r that fills the share f = (D / r theta)^2 of a beam of divergence theta returns rho f / r^2; the
     target, of reflectivity rho_0, returns rho_0 exp(-2 alpha R) / R^2, with alpha the flakes' cross-section a volume.
-    Velodyne's intensity is a reflectivity in percent. No point is lost.
+    No point is lost.
 
     Simplified from Hahner 2022: flakes lie wholly within the beam and each beam has its own; no pulse shapes, so that
     echoes do not add up; and no table of sampled flakes. Instead, the echoes along a beam are a Poisson process: with n
@@ -94,19 +96,19 @@ def snow(points: Points, severity: int, rng: np.random.Generator) -> Points:
     n pi^1.5 theta^2 / (16 a^1.5). So Poisson arrivals give the strongest first, and a r^2 of each is Gamma(5/2).
     """
     size, count, alpha = snowfall(severity)
-    shape = (len(points), FLAKES)
-    arrivals = rng.standard_exponential(shape).cumsum(axis=1)
-    a = (count * np.pi**1.5 * DIVERGENCE**2 / (16 * arrivals)) ** (2 / 3)
-    r = np.sqrt(rng.standard_gamma(2.5, shape) / a)
-    filled = np.minimum((a * size * r / DIVERGENCE) ** 2, 1)
     distance = _distances(points)
-    power = SNOW_REFLECTIVITY * filled * np.exp(-2 * alpha * r) / r**2
-    power[(r < OVERLAP) | (r >= distance[:, None])] = 0
-    strongest = power.argmax(axis=1)[:, None]
-    flake, place = (np.take_along_axis(values, strongest, axis=1)[:, 0] for values in (power, r))
+    arrivals = rng.standard_exponential((len(points), FLAKES), np.float32).cumsum(axis=1)
+    a = np.cbrt(count * np.pi**1.5 * DIVERGENCE**2 / 16 / arrivals) ** 2
+    r = np.sqrt(rng.standard_gamma(2.5, a.shape, np.float32) / a)
+    before = (r > OVERLAP) & (r < distance[:, None])
+    row, strongest = np.arange(len(points)), before.argmax(axis=1)
+    a, r = a[row, strongest], r[row, strongest].astype(np.float64)
+    filled = np.minimum((a * size * r / DIVERGENCE) ** 2, 1)
+    flake = SNOW_REFLECTIVITY * filled * np.exp(-2 * alpha * r) / r**2
     through = np.exp(-2 * alpha * distance)
-    target = np.maximum(points[:, 3] * 2.55, 0.005) * through / distance**2  # an intensity of 0 is one below half
-    return _replace(points, flake > target, place / distance, points[:, 3] * through, flake * place**2 / 2.55)
+    target = np.maximum(points[:, 3] * PERCENT, LEAST) * through / distance**2
+    moved = before.any(axis=1) & (flake > target)
+    return _replace(points, moved, r / distance, points[:, 3] * through, flake * r**2 / PERCENT)
 
 
 def snowfall(severity: int) -> tuple[float, float, float]:

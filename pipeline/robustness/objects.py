@@ -6,10 +6,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compiled import compiled
 from pipeline.frames.augmentation import generator
 from pipeline.frames.frame import Camera, Frame
 from pipeline.frames.reader import LabelSource
-from pipeline.geometry.boxes import points_in_box
 from pipeline.geometry.transforms import Matrix, inverse, transform_points
 
 MOVING = 0.5  # m/s and more [ours]
@@ -52,12 +52,13 @@ class MovingObjects:
         placed = transform_points(lidar_from_sweep, points)
         then = boxes.copy()
         then[:, :2] -= boxes[:, 7:9] * np.float32(lag)
+        owner = find_owners(placed, then)
         if self.kind == "dropout":
-            lost = np.zeros(len(points), np.bool_)
-            for box in then[self._lost(frame, len(then))]:
-                lost |= points_in_box(placed, box)
-            return np.asarray(points[~lost])
-        return np.concatenate([points, *(self._ghost(placed, points, box, lidar_from_sweep) for box in then)])
+            return np.asarray(points[~np.isin(owner, self._lost(frame, len(then)))])
+        inside = np.flatnonzero(owner >= 0)
+        ghost = placed[inside]
+        ghost[:, :2] -= boxes[owner[inside], 7:9] * np.float32(OVERLAP[self.severity - 1])
+        return np.concatenate([points, transform_points(inverse(lidar_from_sweep), ghost)])
 
     def camera(self, frame: Frame, camera: Camera) -> Camera:
         """The camera as it is."""
@@ -68,19 +69,26 @@ class MovingObjects:
         return pixels
 
     def _lost(self, frame: Frame, objects: int) -> NDArray[np.int64]:
+        """Which of the objects, the same in every sweep of the frame."""
         rng = generator(self.seed, 0, frame.token, f"moving objects/{self.kind}/{self.severity}")
         return rng.permutation(objects)[: int(np.ceil(DROPOUT[self.severity - 1] * objects))]
 
-    def _ghost(
-        self, placed: NDArray[np.float32], points: NDArray[np.float32], box: NDArray[np.float32], frame: Matrix
-    ) -> NDArray[np.float32]:
-        """The returns in one box, moved, in the sweep's frame; `placed` are the points in the key frame's."""
-        inside = points_in_box(placed, box)
-        ghost = points[inside]
-        moved = placed[inside, :3].copy()
-        moved[:, :2] -= box[7:9] * np.float32(OVERLAP[self.severity - 1])
-        ghost[:, :3] = transform_points(inverse(frame), moved)[:, :3]
-        return np.asarray(ghost)
+
+@compiled
+def find_owners(points: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.int64]:
+    """int64 [N], the first of `boxes` [K, 9] that each of `points` [N, >= 3] lies in, borders included, or -1."""
+    owners = np.full(len(points), -1)
+    for k in range(len(boxes) - 1, -1, -1):
+        x, y, z, length, width, height, yaw = boxes[k, :7]
+        cos, sin = np.cos(yaw), np.sin(yaw)
+        reach = length + width
+        for i in range(len(points)):
+            right, ahead = points[i, 0] - x, points[i, 1] - y
+            if abs(right) > reach or abs(ahead) > reach or abs(points[i, 2] - z) > height / 2:
+                continue
+            if abs(right * cos + ahead * sin) <= length / 2 and abs(ahead * cos - right * sin) <= width / 2:
+                owners[i] = k
+    return owners
 
 
 def _lidar_from_sweep(frame: Frame, lag: float) -> Matrix:
