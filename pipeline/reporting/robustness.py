@@ -115,8 +115,8 @@ class Robustness:
         note = (
             f"Percent, means over types of corruption at severities {self.severities}; mean ± sample deviation over n "
             "seeds. mCE: errors in percent of those of the scratch arm of the same modality "
-            f"({', '.join(self.bases)}); mCE/ref: of {self.reference} for every arm; below 100 is better. mRR: share of "
-            "the clean score that is left; mRCE: share that is lost. Arms without cameras leave out what strikes a "
+            f"({', '.join(self.bases)}); mCE/ref: of {self.reference} for every arm; below 100 is better. mRR: share "
+            "of the clean score that is left; mRCE: share that is lost. Arms without cameras leave out what strikes a "
             "camera: compare by family."
         )
         head = ["arm", *([] if brief else ["family"]), "types", "n", "mCE", "mCE/ref", "mRR", "mRCE"]
