@@ -2,8 +2,8 @@
 
 Hahner et al., "Fog Simulation on Real LiDAR Point Clouds for 3D Object Detection in Adverse Weather", ICCV 2021.
 Hahner et al., "LiDAR Snowfall Simulation for Robust 3D Object Detection", CVPR 2022; its wet ground too.
-What the functions have in common: see `pipeline.robustness.lidar_corruptions`. Severities are Robo3D's (Kong et al., ICCV
-2023) unless marked [ours].
+What the functions have in common: see `pipeline.robustness.lidar_corruptions`. Severities are Robo3D's (Kong et al.,
+ICCV 2023) unless marked [ours].
 """
 
 from functools import cache
@@ -30,14 +30,14 @@ TERMINAL_VELOCITY = (2.0, 1.6, 1.6)  # m/s
 SNOW_DENSITY = 0.1  # of water's (Hahner 2022)
 SNOW_REFLECTIVITY = 0.9  # (Hahner 2022)
 DIVERGENCE = 3e-3  # rad, full angle of a beam of an HDL-32E (its manual)
-FLAKES = 6  # strongest echoes of a beam that are looked at; the next one is hardly ever the first before the target
+FLAKES = 3  # strongest echoes of a beam that are looked at: on recorded sweeps more change nothing
+PERCENT = 2.55  # reflectivity at intensity 1: Velodyne's 100 of 255 is a white diffuse target (its manual)
+LEAST = 0.005  # reflectivity behind an intensity of 0
 
 WATER = (0.2e-3, 1.0e-3, 1.2e-3)  # metres, mean height of the water
 TEXTURE = 1.2e-3  # metres, depth of a pavement's texture (Hahner 2022)
 REFRACTION = 1.33  # of water against air
-NOISE_FLOOR = (
-    0.2  # of the mean intensity of the dry road at a distance (Robo3D's at light; what it is a share of: [ours])
-)
+NOISE_FLOOR = 0.2  # of the dry road's mean intensity at a distance (Robo3D's if light; what it is a share of: [ours])
 ROAD_BAND = 0.2  # metres about the plane (Hahner 2022)
 DISTANCE_BIN = 5.0  # metres
 
@@ -45,9 +45,11 @@ DISTANCE_BIN = 5.0  # metres
 def fog(points: Points, severity: int, rng: np.random.Generator) -> Points:
     """Every return is attenuated by exp(-2 alpha R); where fog scatters back more, the point is at the fog's peak.
 
-    The power that fog alone returns is a transmitted pulse sin^2(pi t / 2 tau_H) folded with beta exp(-2 alpha r) / r^2 up
-    to the target. Against the target's i / R^2 (Hahner 2021, equations 4 to 10), both in terms of the intensity i in
-    clear air:  i_hard = i exp(-2 alpha R),  i_soft = i R^2 beta / beta_0 I(r*),  r* <= R where I is largest.
+    The power that fog alone returns is a transmitted pulse sin^2(pi t / 2 tau_H) folded with beta exp(-2 alpha r) / r^2
+    up to the target (Hahner 2021). With the intensity i in clear air, which stands for the target's reflectivity,
+
+        i_hard = i exp(-2 alpha R),    i_soft = i R^2 beta / beta_0 I(r*),    r* <= R where I is largest.
+
     The echo of fog is spread about r*, but lies before the target. No point is lost.
     """
     alpha, beta = ATTENUATION[severity - 1], BACKSCATTER[severity - 1]
@@ -83,31 +85,30 @@ def fog_response(alpha: float) -> tuple[Values, Values]:
 def snow(points: Points, severity: int, rng: np.random.Generator) -> Points:
     """Snowflakes in the beam weaken the return, or give the stronger one: then the point is at the flake.
 
-    Flakes are spread evenly in space, their diameters D exponentially (Gunn and Marshall 1958, for melted flakes; swollen to
-    the density of snow), as many as the snowfall and its terminal velocity keep in the air. A flake at range r that fills
-    the share f = (D / r theta)^2 of a beam of divergence theta returns rho f / r^2, the target, of reflectivity rho_0,
-    rho_0 exp(-2 alpha R) / R^2 with alpha the flakes' cross-section a volume. Velodyne's intensity is a
-    reflectivity in percent.
+    Flakes are spread evenly in space, their diameters D exponentially, as many as the snowfall keeps in the air. A
+    flake at range r that fills the share f = (D / r theta)^2 of a beam of divergence theta returns rho f / r^2; the
+    target, of reflectivity rho_0, returns rho_0 exp(-2 alpha R) / R^2, with alpha the flakes' cross-section a volume.
+    No point is lost.
 
     Simplified from Hahner 2022: flakes lie wholly within the beam and each beam has its own; no pulse shapes, so that
-    echoes do not add up; and no table of sampled flakes. Instead: the echoes of flakes along a beam are a Poisson
-    process. With a = Lambda theta sqrt(p / rho), the number of flakes stronger than p is  n pi^1.5 theta^2 / (16 a^1.5),
-    so Poisson arrivals give the strongest first, and a r^2 of each is Gamma(5/2).
+    echoes do not add up; and no table of sampled flakes. Instead, the echoes along a beam are a Poisson process: with n
+    flakes a volume of mean diameter s and a = theta / s sqrt(p / rho), the number of echoes stronger than p is
+    n pi^1.5 theta^2 / (16 a^1.5). So Poisson arrivals give the strongest first, and a r^2 of each is Gamma(5/2).
     """
     size, count, alpha = snowfall(severity)
-    shape = (len(points), FLAKES)
-    arrivals = rng.standard_exponential(shape).cumsum(axis=1)
-    a = (count * np.pi**1.5 * DIVERGENCE**2 / (16 * arrivals)) ** (2 / 3)
-    r = np.sqrt(rng.standard_gamma(2.5, shape) / a)
-    filled = np.minimum((a * size * r / DIVERGENCE) ** 2, 1)
     distance = _distances(points)
-    power = SNOW_REFLECTIVITY * filled * np.exp(-2 * alpha * r) / r**2
-    power[(r < OVERLAP) | (r >= distance[:, None])] = 0
-    strongest = power.argmax(axis=1)[:, None]
-    flake, place = (np.take_along_axis(values, strongest, axis=1)[:, 0] for values in (power, r))
+    arrivals = rng.standard_exponential((len(points), FLAKES), np.float32).cumsum(axis=1)
+    a = np.cbrt(count * np.pi**1.5 * DIVERGENCE**2 / 16 / arrivals) ** 2
+    r = np.sqrt(rng.standard_gamma(2.5, a.shape, np.float32) / a)
+    before = (r > OVERLAP) & (r < distance[:, None])
+    row, strongest = np.arange(len(points)), before.argmax(axis=1)
+    a, r = a[row, strongest], r[row, strongest].astype(np.float64)
+    filled = np.minimum((a * size * r / DIVERGENCE) ** 2, 1)
+    flake = SNOW_REFLECTIVITY * filled * np.exp(-2 * alpha * r) / r**2
     through = np.exp(-2 * alpha * distance)
-    target = np.maximum(points[:, 3] * 2.55, 0.005) * through / distance**2  # an intensity of 0 is one below half
-    return _replace(points, flake > target, place / distance, points[:, 3] * through, flake * place**2 / 2.55)
+    target = np.maximum(points[:, 3] * PERCENT, LEAST) * through / distance**2
+    moved = before.any(axis=1) & (flake > target)
+    return _replace(points, moved, r / distance, points[:, 3] * through, flake * r**2 / PERCENT)
 
 
 def snowfall(severity: int) -> tuple[float, float, float]:
@@ -130,8 +131,8 @@ def wet_ground(points: Points, severity: int, rng: np.random.Generator) -> Point
     Fresnel reflection away, at the way in and at the way out, and its light leaves the water into a wider angle:
     i_wet = i ((1 - w) + w T(theta)^2 / n^2), T the transmission at the angle of incidence theta. Nothing is random.
 
-    Simplified from Hahner 2022, which fits the laser's power and noise to the data: the noise floor is `NOISE_FLOOR` of the
-    mean intensity of the road at about that distance.
+    Simplified from Hahner 2022, which fits the laser's power and noise to the data: the noise floor is `NOISE_FLOOR` of
+    the mean intensity of the dry road at about that distance.
     """
     road = fit_road(points)
     if road is None:
@@ -164,11 +165,11 @@ def transmission(cosine: Values) -> Values:
 
 def _distances(points: Points) -> Values:
     """float64 [N], m; returns at the sensor itself, which recorded sweeps have, count as 1 mm away."""
-    return np.maximum(np.linalg.norm(points[:, :3].astype(np.float64), axis=1), 1e-3)
+    return np.asarray(np.maximum(np.linalg.norm(points[:, :3].astype(np.float64), axis=1), 1e-3))
 
 
 def _replace(points: Points, moved: NDArray[np.bool_], scale: Values, stay: Values, new: Values) -> Points:
-    """Points `moved` along their beams by `scale`, of intensity `new`; the others where they are, of intensity `stay`."""
+    """Points `moved` along their beams by `scale`, of intensity `new`; the others stay, of intensity `stay`."""
     out = points.copy()
     out[:, :3] *= np.where(moved, scale, 1)[:, None]
     out[:, 3] = np.minimum(np.where(moved, new, stay), 1)

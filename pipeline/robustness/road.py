@@ -31,7 +31,10 @@ def fit_road(points: NDArray[np.float32]) -> tuple[NDArray[np.float64], float] |
         road = near[np.abs(near[:, 2] - near[:, :2] @ slopes - level) < band]
         if len(road) < _SUPPORT:
             return None
-        *slopes, level = np.linalg.lstsq(np.column_stack([road[:, :2], np.ones(len(road))]), road[:, 2], rcond=None)[0]
+        centre = road.mean(axis=0)
+        moments = np.einsum("ni,nj->ij", road - centre, road - centre)
+        slopes = np.linalg.lstsq(moments[:2, :2], moments[:2, 2], rcond=None)[0]
+        level = centre[2] - centre[:2] @ slopes
     normal = np.array([-slopes[0], -slopes[1], 1.0])
     length = float(np.linalg.norm(normal))
     return normal / length, float(level) / length
