@@ -51,7 +51,7 @@ def test_dark_bodies_give_few_echoes(severity: int) -> None:
     points[:, 4] = np.arange(len(points))
     left = incomplete_echo(points, severity, np.random.default_rng(0))
     height = points[:, 2] + HEIGHT
-    dark = np.flatnonzero((points[:, 3] < 0.0392) & (height > 0.31) & (height < 2.49))
+    dark = np.flatnonzero((points[:, 3] < 20 / 255) & (height > 0.21) & (height < 2.99))
     lost = np.setdiff1d(np.arange(len(points)), left[:, 4].astype(np.int64))
     assert len(dark) > 200 and np.isin(lost, dark).mean() > 0.99
     assert len(lost) == pytest.approx((0.75, 0.85, 0.95)[severity - 1] * len(dark), rel=0.02)
