@@ -6,4 +6,6 @@
 - `corruption`: each of these sixteen, or both sensors at once, as a `Disturbance`.
 - `rig`: cameras that were knocked or are late.
 - `objects`: moving objects that the LiDAR loses or sees twice.
+- `traces`, `spoofing`, `spoofing_rate`: points of a vehicle that is not there, and how often it is believed.
+- `pgd`, `pgd_scores`: gradient ascent on points and pixels, and what is left of the predictions.
 """
