@@ -3,6 +3,7 @@
     python -m benchmarks.corruptions --nuscenes ROOT      # ROOT: a nuScenes folder with the table folder v1.0-mini
 
 Each type at each severity on the first key frame of a scene: CPU time, the fastest of several calls, and the effect.
+And whose returns `incomplete_echo` takes, which tells vehicles by their darkness, over all key frames.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from pipeline.frames.augmentation import generator
+from pipeline.frames.box_labels import box_members, read_box_labels
 from pipeline.frames.frame import Frame
 from pipeline.frames.recording import Recording
 from pipeline.reporting.page import print_tables
@@ -42,8 +44,7 @@ def parse() -> argparse.Namespace:
 
 def time_lidar(root: Path, frame: Frame, repeats: int) -> Table:
     """The eight types on the key frame's sweep."""
-    points = np.fromfile(root / frame.lidar_path, np.float32).reshape(-1, 5)
-    points[:, 3] /= 255
+    points = read_sweep(root, frame)
     rows = []
     for name, corrupt in LIDAR_CORRUPTIONS.items():
         spent, left, moved = [], [], []
@@ -60,6 +61,35 @@ def time_lidar(root: Path, frame: Frame, repeats: int) -> Table:
     return Table("LiDAR corruptions", note, ["type", *heads], rows)
 
 
+def count_echoes(root: Path, frame: Frame, repeats: int) -> Table:
+    """Shares of the returns within annotated boxes that `incomplete_echo` takes; only `root` matters."""
+    frames = list(Recording(root, "v1.0-mini").frames())
+    lost: dict[str, list[list[NDArray[np.bool_]]]] = {}
+    for frame, boxes in zip(frames, read_box_labels(root, "v1.0-mini", frames), strict=True):
+        points = read_sweep(root, frame)
+        members = box_members(points, boxes)
+        named = points.copy()
+        named[:, 4] = np.arange(len(points))  # names every point
+        for severity in SEVERITIES:
+            rng = generator(0, 0, frame.token, f"incomplete_echo/{severity}")
+            taken = np.ones(len(points), np.bool_)
+            taken[LIDAR_CORRUPTIONS["incomplete_echo"](named, severity, rng)[:, 4].astype(np.int64)] = False
+            for category, rows in zip(boxes.categories, members, strict=True):
+                kind = "vehicles" if category.startswith("vehicle.") else "other objects"
+                lost.setdefault(kind, [[] for _ in SEVERITIES])[severity - 1].append(taken[rows])
+            lost.setdefault("all returns", [[] for _ in SEVERITIES])[severity - 1].append(taken)
+    cells = [[kind, *(f"{100 * np.concatenate(parts).mean():.1f}" for parts in by)] for kind, by in lost.items()]
+    heads = ["returns of", *(f"lost % {severity}" for severity in SEVERITIES)]
+    return Table("Incomplete echoes", f"{len(frames)} key frames; severities 1 to 3", heads, cells)
+
+
+def read_sweep(root: Path, frame: Frame) -> NDArray[np.float32]:
+    """As a `Disturbance` is given it, rings included."""
+    points = np.fromfile(root / frame.lidar_path, np.float32).reshape(-1, 5)
+    points[:, 3] /= 255
+    return points
+
+
 def share_moved(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
     return float((np.linalg.norm(after[:, :3] - before[:, :3], axis=1) > 0.01).mean())
 
@@ -74,7 +104,7 @@ def fastest(work: Callable[[], object], repeats: int) -> float:
     return 1e3 * min(found)
 
 
-QUESTIONS: dict[str, Callable[[Path, Frame, int], Table]] = {"lidar": time_lidar}
+QUESTIONS: dict[str, Callable[[Path, Frame, int], Table]] = {"lidar": time_lidar, "echoes": count_echoes}
 
 
 if __name__ == "__main__":
