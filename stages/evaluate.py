@@ -11,9 +11,9 @@ from typing import Any
 from pipeline.artifacts.card import write_card
 from pipeline.artifacts.publish import publish
 from pipeline.errors import user_errors
-from pipeline.evaluation.bench import Bench
 from pipeline.evaluation.detection_cells import score_detection
 from pipeline.evaluation.devkit import has_annotations
+from pipeline.evaluation.evaluated_arm import EvaluatedArm
 from pipeline.evaluation.map_cells import calibration_tokens, score_maps
 from pipeline.evaluation.record import write_metrics
 from pipeline.evaluation.team import Team
@@ -42,12 +42,12 @@ def evaluate(arm: str, params: Params, runtime: Runtime, out: Path) -> int:
     labels = Labels.open(Path("data/labels"))
     checkpoints, device = Path("data/checkpoints/finetune", arm), place_among_others(runtime, seed=0)
     with Team(Path("scratch/evaluate", arm)) as team:
-        bench = Bench(arm, params, index, checkpoints, device, team, runtime.loader_processes)
+        evaluated = EvaluatedArm(arm, params, index, checkpoints, device, team, runtime.loader_processes)
         if team.rank:
-            score(bench, labels, out)
+            score(evaluated, labels, out)
             return 0
         with publish(out) as draft:
-            metrics, labelled = score(bench, labels, draft)
+            metrics, labelled = score(evaluated, labels, draft)
             write_metrics(draft, metrics)
             write_card(
                 draft,
@@ -72,22 +72,22 @@ def evaluate(arm: str, params: Params, runtime: Runtime, out: Path) -> int:
                 metrics=headlines(metrics),
                 device=device_class(runtime),
             )
-    return len(bench.positions) * len(metrics)
+    return len(evaluated.positions) * len(metrics)
 
 
-def score(bench: Bench, labels: Labels, out: Path) -> tuple[Metrics, list[str]]:
+def score(arm: EvaluatedArm, labels: Labels, out: Path) -> tuple[Metrics, list[str]]:
     """Numbers of every cell, and the sample tokens whose labels they were counted from."""
-    metrics = score_detection(bench, out)
-    if not has_annotations(bench.params.dataset):
-        print(f"no annotations in {bench.params.dataset.version}: submissions are written, nothing is scored")
+    metrics = score_detection(arm, out)
+    if not has_annotations(arm.params.dataset):
+        print(f"no annotations in {arm.params.dataset.version}: submissions are written, nothing is scored")
         return metrics, []
-    metrics |= score_maps(bench, labels, out)
+    metrics |= score_maps(arm, labels, out)
     for cell in metrics:
         if reason := metrics[cell]["degenerate"]:
-            print(f"warning: {bench.arm} {cell}: {reason}; its score means nothing")
-    tokens = {bench.index[position].token for position in bench.positions}
-    fractions = bench.params.finetune.fractions("map")
-    return metrics, sorted(tokens.union(*(calibration_tokens(bench, labels, fraction) for fraction in fractions)))
+            print(f"warning: {arm.name} {cell}: {reason}; its score means nothing")
+    tokens = {arm.index[position].token for position in arm.positions}
+    fractions = arm.params.finetune.fractions("map")
+    return metrics, sorted(tokens.union(*(calibration_tokens(arm, labels, fraction) for fraction in fractions)))
 
 
 def headlines(metrics: Metrics) -> Metrics:

@@ -13,6 +13,7 @@ from pipeline.errors import UserError
 from pipeline.params import load_params
 
 ROOT = Path(__file__).parents[1]
+SIMULATED = ("embedded", "embedded_64")
 RECORDED = ("nuscenes", "nuscenes_mini", "nuscenes_sample")
 
 
@@ -35,7 +36,7 @@ def test_params_yaml_is_the_composition_of_conf() -> None:
 
 def test_committed_choice_is_the_embedded_world_without_values_over_it() -> None:
     chosen = read_choice(ROOT / "conf")
-    assert chosen == ({"regions": "paper", "scale": "embedded", "dataset": "embedded"}, {}), (
+    assert chosen == ({"regions": "paper", "scale": "embedded", "dataset": "embedded", "experiment": "main"}, {}), (
         "git checkout conf/config.yaml params.yaml"
     )
 
@@ -50,7 +51,7 @@ def test_a_preset_of_regions_is_one_word_away_and_back(project: Path) -> None:
 
 
 @pytest.mark.parametrize("scale", ["embedded", "paper", "paper_voxels"])
-@pytest.mark.parametrize("dataset", ["embedded", *RECORDED])
+@pytest.mark.parametrize("dataset", [*SIMULATED, *RECORDED])
 def test_every_choice_fills_every_key(dataset: str, scale: str, project: Path) -> None:
     configure([f"dataset={dataset}", f"scale={scale}", "dataset.root=/x"], root=project)
     params = load_params(project / "params.yaml")
@@ -61,7 +62,7 @@ def test_every_choice_fills_every_key(dataset: str, scale: str, project: Path) -
     assert asked and asked <= set(params.prepare.fractions)
     assert set(params.finetune.arms) <= set(params.arms)
     assert params.report.reference_arm in params.finetune.arms
-    assert bool(params.dataset.simulated) == (dataset == "embedded")
+    assert bool(params.dataset.simulated) == (dataset in SIMULATED)
 
 
 @pytest.mark.parametrize("dataset", RECORDED)

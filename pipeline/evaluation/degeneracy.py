@@ -1,6 +1,6 @@
 """Boxes that carry nothing: their scores mean nothing either, however they come out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ def boxes_degeneracy(predictions: Sequence[ScoredBoxes]) -> str | None:
         The first that holds: values that are not finite; no box at all; frames without a box in the majority; one
         score for all boxes; the same boxes in every frame that has some.
     """
-    broken = sum(len(frame.scores) - int(is_finite(frame).sum()) for frame in predictions)
+    broken = sum(len(frame.scores) - int(_is_finite(frame).sum()) for frame in predictions)
     total = sum(len(frame.scores) for frame in predictions)
     if broken:
         return f"{broken} of {total} boxes are not finite"
@@ -38,8 +38,16 @@ def boxes_degeneracy(predictions: Sequence[ScoredBoxes]) -> str | None:
     return None
 
 
-def is_finite(frame: ScoredBoxes) -> NDArray[np.bool_]:
-    """bool [K]: boxes with finite values and score."""
+def finite_boxes(predictions: Mapping[str, ScoredBoxes]) -> dict[str, ScoredBoxes]:
+    """Sample token -> its boxes without those that are not finite, which no submission can hold."""
+    return {
+        token: ScoredBoxes(frame.boxes[kept], frame.classes[kept], frame.scores[kept])
+        for token, frame in predictions.items()
+        for kept in [_is_finite(frame)]
+    }
+
+
+def _is_finite(frame: ScoredBoxes) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(frame.boxes).all(axis=1) & np.isfinite(frame.scores), np.bool_)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.evaluation.matching import match_boxes
 from pipeline.evaluation.precision_recall import write_precision_recall
 from pipeline.frames.labels import DETECTION_CLASSES
 from pipeline.params import Dataset, Evaluate
@@ -69,11 +70,14 @@ class DevkitScorer:
         _check_split(dataset)
         self.split = dataset.val_split
 
-    def score(self, submission: dict[str, Any], *, curves: Path | None = None) -> dict[str, Any]:
+    def score(
+        self, submission: dict[str, Any], *, evidence: Path | None = None, curves: Path | None = None
+    ) -> dict[str, Any]:
         """Scores one submission (see `build_submission`).
 
         Args:
             submission: boxes of every sample of the split.
+            evidence: where to keep what AP was counted from, box by box (`DetectionEvidence`); None = nowhere.
             curves: where to write precision over recall at the distance of true positives, 2 m; None = nowhere.
 
         Returns:
@@ -102,6 +106,10 @@ class DevkitScorer:
                     remedy="index and tables disagree: run `dvc repro prepare`; is the split in dataset.splits too?",
                 ) from error
             metrics, sampled = evaluation.evaluate()
+        if evidence:
+            match_boxes(evaluation.gt_boxes, evaluation.pred_boxes, self._scenes(evaluation), self.config).save(
+                evidence
+            )
         average = {name: float(value) for name, value in metrics.mean_dist_aps.items()}
         truth = {box.detection_name for box in evaluation.gt_boxes.all}
         present = [name for name in DETECTION_CLASSES if name in truth]
@@ -126,6 +134,11 @@ class DevkitScorer:
             "TP_errors": {TP_NAMES[name]: float(value) for name, value in metrics.tp_errors.items()},
             "boxes": sum(len(boxes) for boxes in submission["results"].values()),
         }
+
+    def _scenes(self, evaluation: Any) -> dict[str, str]:
+        """Sample token -> scene name."""
+        scene_of = {token: self.tables.get("sample", token)["scene_token"] for token in evaluation.sample_tokens}
+        return {token: self.tables.get("scene", scene)["name"] for token, scene in scene_of.items()}
 
 
 def has_annotations(dataset: Dataset) -> bool:

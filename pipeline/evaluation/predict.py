@@ -43,7 +43,13 @@ def open_model(
 
 
 def predict_boxes(
-    models: Mapping[str, BevModel], loader: FrameLoader, positions: Sequence[int], batch: int, device: torch.device
+    models: Mapping[str, BevModel],
+    loader: FrameLoader,
+    positions: Sequence[int],
+    batch: int,
+    device: torch.device,
+    *,
+    title: str = "predict",
 ) -> dict[str, dict[str, ScoredBoxes]]:
     """Boxes of every model on every frame.
 
@@ -53,12 +59,13 @@ def predict_boxes(
         positions: of the frames in the index.
         batch: frames at a time.
         device: where the models are.
+        title: shown before the progress bar.
 
     Returns:
         cell -> sample token -> boxes in the LiDAR frame.
     """
     predictions: dict[str, dict[str, ScoredBoxes]] = {cell: {} for cell in models}
-    for cell, frames, outputs in _run(models, loader, positions, batch, device):
+    for cell, frames, outputs in _run(models, loader, positions, batch, device, title):
         head = models[cell].head
         if isinstance(head, MapHead):
             raise ValueError(f"{cell} is no detection model")
@@ -78,6 +85,7 @@ def count_maps(
     *,
     thresholds: Sequence[float],
     keep: Sequence[str],
+    title: str = "predict",
 ) -> dict[str, tuple[dict[str, MapCounts], MapPictures]]:
     """Map segmentation counted scene by scene, so that memory does not grow with the number of frames.
 
@@ -85,6 +93,7 @@ def count_maps(
         models: cell -> map model; see `predict_boxes` for what is not told here.
         thresholds: probabilities from which a cell counts as predicted.
         keep: sample tokens whose maps are kept for figures.
+        title: shown before the progress bar.
 
     Returns:
         cell -> (scene name -> counts over its frames, maps of the kept frames).
@@ -93,7 +102,7 @@ def count_maps(
     scene_of = {tokens[position]: names[position] for position in positions}
     counts: dict[str, dict[str, MapCounts]] = {cell: {} for cell in models}
     kept: dict[str, list[tuple[str, Any, Any]]] = {cell: [] for cell in models}
-    for cell, frames, outputs in _run(models, loader, positions, batch, device):
+    for cell, frames, outputs in _run(models, loader, positions, batch, device, title):
         if frames.map_masks is None:
             raise ValueError("the loader gives no map masks")
         probabilities = torch.sigmoid(outputs.float()).cpu().numpy()
@@ -122,12 +131,17 @@ def _stack(maps: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:
 
 
 def _run(
-    models: Mapping[str, BevModel], loader: FrameLoader, positions: Sequence[int], batch: int, device: torch.device
+    models: Mapping[str, BevModel],
+    loader: FrameLoader,
+    positions: Sequence[int],
+    batch: int,
+    device: torch.device,
+    title: str,
 ) -> Iterator[tuple[str, FrameBatch, Any]]:
     """Yields (cell, frames, outputs); `loader` does not augment, so the BEV frame is the LiDAR frame."""
     starts = range(0, len(positions), batch)
     with progress_bar() as bar, torch.inference_mode():
-        for start in bar.track(starts, description="predict"):
+        for start in bar.track(starts, description=title):
             frames = loader.load(list(positions[start : start + batch])).to(device)
             for cell, model in models.items():
                 yield cell, frames, model(frames)

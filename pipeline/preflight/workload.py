@@ -10,6 +10,7 @@ from pipeline.frames.splits import scenes_by_split
 from pipeline.frames.tables import read_table
 from pipeline.params import Params, Runtime, Schedule, parse_trial
 from pipeline.preflight.jobs import Job
+from pipeline.robustness.conditions import conditions_of
 from pipeline.training.schedule import total_steps
 from pipeline.work import (
     distill_camera_work,
@@ -20,6 +21,7 @@ from pipeline.work import (
     region_quality_work,
     regions_work,
     simulate_work,
+    stress_work,
 )
 
 INDEX = Path("data/index")
@@ -106,7 +108,19 @@ def find_workload(job: Job, params: Params, runtime: Runtime, frames: FrameCount
         cells = len(params.finetune.trials) * len(params.finetune.seeds)
         key = evaluate_work(params, runtime, params.arms[job.words[0]].modality)
         return Workload(key, frames.val * cells, grows=True)
+    if job.stage == "stress":
+        arm, family = job.words
+        key = stress_work(params, runtime, params.arms[arm].modality, family)
+        return Workload(key, frames.val * _stressed(params, arm, family), grows=False)
     return None
+
+
+def _stressed(params: Params, arm: str, family: str) -> int:
+    """How often a frame goes through a model: conditions that apply to the arm, times models."""
+    own, modality = params.stress, params.arms[arm].modality
+    conditions = sum(condition.applies_to(modality) for condition in conditions_of(family, own))
+    trials, seeds = set(own.trials) & set(params.finetune.trials), set(own.seeds) & set(params.finetune.seeds)
+    return conditions * len(trials) * len(seeds)
 
 
 def _trained_frames(schedule: Schedule, frames: int) -> int:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.evaluation.degeneracy import boxes_degeneracy, is_finite
+from pipeline.evaluation.degeneracy import boxes_degeneracy, finite_boxes
 from pipeline.evaluation.detection import ScoredBoxes
 
 Rows = list[tuple[float, float]]
@@ -54,5 +54,6 @@ def test_what_may_carry_something(frames: list[ScoredBoxes]) -> None:
     assert boxes_degeneracy(frames) is None
 
 
-def test_finite_boxes() -> None:
-    assert is_finite(frame([(1, 2), (np.nan, 4), (5, 6)], [0.9, 0.2, np.nan])).tolist() == [True, False, False]
+def test_only_finite_boxes_go_on() -> None:
+    (found,) = finite_boxes({"a": frame([(1, 2), (np.nan, 4), (5, 6)], [0.9, 0.2, np.nan])}).values()
+    assert found.boxes[:, :2].tolist() == [[1, 2]] and len(found.classes) == len(found.scores) == 1

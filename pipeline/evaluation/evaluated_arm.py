@@ -18,11 +18,11 @@ from pipeline.params import Params
 
 
 @dataclass(frozen=True)
-class Bench:
+class EvaluatedArm:
     """One arm on the validation split.
 
     Attributes:
-        arm: its name.
+        name: of the arm.
         params: the whole of params.yaml.
         index: the frames.
         checkpoints: folder of the arm's fine-tuned models, one folder a cell.
@@ -31,7 +31,7 @@ class Bench:
         processes: how many read the frames of a batch; 0 = this one does.
     """
 
-    arm: str
+    name: str
     params: Params
     index: FrameIndex
     checkpoints: Path
@@ -42,7 +42,7 @@ class Bench:
     @property
     def modality(self) -> str:
         """L, or LC with cameras."""
-        return self.params.arms[self.arm].modality
+        return self.params.arms[self.name].modality
 
     @property
     def positions(self) -> list[int]:
@@ -72,12 +72,12 @@ class Bench:
         return join_boxes(shares, list(models), tokens) if shares else {}
 
     def count_maps(
-        self, name: str, models: dict[str, BevModel], positions: Sequence[int], keep: Sequence[str] = ()
+        self, exchange: str, models: dict[str, BevModel], positions: Sequence[int], keep: Sequence[str] = ()
     ) -> dict[str, Maps]:
         """Cell -> (scene -> counts, pictures of the frames `keep`); nothing but on rank 0.
 
         Args:
-            name: of this count; no other one of the bench may have it.
+            exchange: its name (see `Team.gather`).
             models: cell -> map model.
             positions: frames in the index.
             keep: sample tokens.
@@ -91,7 +91,7 @@ class Bench:
         found = count_maps(models, loader, mine, own.evaluate.batch, self.device, thresholds=thresholds, keep=keep)
         if self.team.size == 1:
             return found
-        shares = self.team.gather(name, pack_maps(found))
+        shares = self.team.gather(exchange, pack_maps(found))
         return join_maps(shares, list(models), keep) if shares else {}
 
 
