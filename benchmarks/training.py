@@ -132,6 +132,7 @@ def prepare(conf: Path, project: Path) -> None:
     composed = load_params(project / "params.yaml")
     content["dataset"]["root"] = str(project / "world")
     content["prepare"] |= {"map_resolution": 1.0, "fractions": [1.0]}
+    content["finetune"]["trials"] = ["detection-1.0", "map-1.0"]
     (project / "params.yaml").write_text(yaml.safe_dump(content))
     runtime = quiet_runtime(1)
     (project / "runtime.yaml").write_text(yaml.safe_dump(vars(runtime)))
