@@ -25,9 +25,10 @@ from benchmarks.processes import in_process, status_mb
 from pipeline.geometry.grid import BevGrid
 from pipeline.networks.lift_splat import depth_bins, feature_pixels, frustum_cells
 from pipeline.networks.splat import SplatPlan, plan_splat, splat
+from pipeline.params import LidarLayout
 from pipeline.reporting.page import print_tables
 from pipeline.reporting.table import Table
-from pipeline.simulation.rig import LIDAR_TRANSLATION, make_cameras
+from pipeline.simulation.rig import lidar_translation, make_cameras
 
 CHANNELS, SIZE, FEATURES = 80, (256, 704), (32, 88)
 GRID = BevGrid(51.2, 0.4)
@@ -111,7 +112,7 @@ def make_scene() -> Scene:
         image_from_camera[:3, :3] = camera.intrinsic
         # LIDAR_TOP: x right, y forward; the car: x forward, y left.
         lidar_from_ego = np.array([[0, -1.0, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-        lidar_from_ego[:3, 3] = -lidar_from_ego[:3, :3] @ LIDAR_TRANSLATION
+        lidar_from_ego[:3, 3] = -lidar_from_ego[:3, :3] @ lidar_translation(LidarLayout())
         turn = np.eye(4)
         cos, sin = np.cos(np.radians(10)), np.sin(np.radians(10))
         turn[:2, :2] = [[cos, -sin], [sin, cos]]

@@ -45,7 +45,6 @@ from pipeline.training.distill_camera import distill_camera
 from pipeline.training.finetune import finetune
 from pipeline.training.loop import Run
 from pipeline.training.pretrain_lidar import LidarEmbedding, pretrain_lidar
-from pipeline.training.schedule import total_steps
 
 TRAININGS = ("PRC", "RAD", "fine-tuning L", "fine-tuning LC")
 KEYFRAMES = 4  # of a scene
@@ -246,9 +245,8 @@ def estimate(conf: Path, speeds: dict[str, Speed]) -> dict[str, list[str]]:
     rows = {}
     for name, flops in a_frame.items():
         schedule = schedule_of(params, name)
-        trained = schedule.batch * total_steps(
-            schedule, round(frames * FRACTION) if name.startswith("fine") else frames
-        )
+        seen = round(frames * FRACTION) if name.startswith("fine") else frames
+        trained = schedule.batch * schedule.total_steps(seen)
         rows[name] = [f"{flops / 1e9:.0f}", f"{trained:,}", f"{trained * flops / speeds[name].rate / 3600:,.0f}"]
     return rows
 

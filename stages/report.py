@@ -10,7 +10,7 @@ from pipeline.errors import user_errors
 from pipeline.evaluation.record import name_cell, six_digits
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
-from pipeline.params import Params, load_params
+from pipeline.params import Params, corruption_families, load_params
 from pipeline.regions.store import RegionStore
 from pipeline.reporting.gallery import (
     Group,
@@ -22,6 +22,7 @@ from pipeline.reporting.gallery import (
 )
 from pipeline.reporting.page import Report, print_tables, render_html, render_markdown
 from pipeline.reporting.probes import draw_probes, probe_table, probed
+from pipeline.reporting.robustness import Robustness
 from pipeline.reporting.table import (
     BRIEF,
     class_table,
@@ -32,9 +33,11 @@ from pipeline.reporting.table import (
     read_results,
     result_tables,
 )
+from pipeline.robustness.record import read_stress
 
 INDEX, LABELS, REGIONS = Path("data/index"), Path("data/labels"), Path("data/regions")
 RESULTS, CHECKPOINTS, PROBES = Path("data/results"), Path("data/checkpoints"), Path("data/probes")
+STRESS = Path("data/stress")
 INTRODUCTION = "Scores on the validation split. Every number is read from data/results, which `dvc repro` made."
 
 
@@ -48,18 +51,23 @@ def main() -> None:
     comparison = result_tables(values, params.report.reference_arm)
     brief = result_tables(values, params.report.reference_arm, BRIEF)
     classes = [table for task in ("detection", "map") if (table := class_table(values, task))]
+    robustness = read_robustness(params)
     pretraining = [table for table in [loss_table(CHECKPOINTS), probe_table(PROBES)] if table]
     with publish(Path("reports")) as draft:
-        title, tables = f"CALICO on {params.dataset.name}", comparison + pretraining + classes
-        report = Report(title, INTRODUCTION, warnings, tables, draw_figures(params, draft))
+        title, tables = f"CALICO on {params.dataset.name}", comparison + robustness.tables() + pretraining + classes
+        bars = robustness.draw(draft)
+        figures = draw_figures(params, draft) + [("Robustness", bars)] * bool(bars)
+        report = Report(title, INTRODUCTION, warnings, tables, figures)
         (draft / "results.md").write_text(render_markdown(report), encoding="utf-8")
         (draft / "index.html").write_text(render_html(report), encoding="utf-8")
-        (draft / "metrics.json").write_bytes(dump_json(six_digits(headline_means(values))))
+        headlines = headline_means(values) | {"robustness": robustness.metrics()}
+        (draft / "metrics.json").write_bytes(dump_json(six_digits(headlines)))
+        robustness.write(draft)
         write_card(
             draft,
             kind="report",
             stage="report",
-            params={"report": params.report, "finetune": params.finetune},
+            params={"report": params.report, "finetune": params.finetune, "stress.families": params.stress.families},
             inputs=[
                 INDEX,
                 LABELS,
@@ -67,9 +75,19 @@ def main() -> None:
                 *pretrained(CHECKPOINTS),
                 *probed(PROBES),
                 *(RESULTS / arm for arm in arms),
+                *(STRESS / arm / family for arm in arms for family in params.stress.families),
             ],
         )
-    print_tables(brief + pretraining, warnings, Console())
+    print_tables(brief + robustness.brief() + pretraining, warnings, Console())
+
+
+def read_robustness(params: Params) -> Robustness:
+    """What corruptions cost every arm; nothing where none was tried."""
+    arms, own = params.finetune.arms, params.report
+    scratch = {arm: own.scratch_arms[params.arms[arm].modality] for arm in arms}
+    return Robustness(
+        read_stress(STRESS, arms, corruption_families(params.stress.families)), scratch, own.reference_arm
+    )
 
 
 def draw_figures(params: Params, out: Path) -> list[Group]:

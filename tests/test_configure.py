@@ -13,6 +13,7 @@ from pipeline.errors import UserError
 from pipeline.params import load_params
 
 ROOT = Path(__file__).parents[1]
+SIMULATED = ("embedded", "embedded_64")
 RECORDED = ("nuscenes", "nuscenes_mini", "nuscenes_sample")
 
 
@@ -35,9 +36,10 @@ def test_params_yaml_is_the_composition_of_conf() -> None:
 
 def test_committed_choice_is_the_embedded_world_without_values_over_it() -> None:
     chosen = read_choice(ROOT / "conf")
-    assert chosen == ({"regions": "paper", "scale": "embedded", "dataset": "embedded"}, {}), (
-        "git checkout conf/config.yaml params.yaml"
-    )
+    groups = {
+        "regions": "paper", "scale": "embedded", "schedule": "budget", "dataset": "embedded", "experiment": "main"
+    }  # fmt: skip
+    assert chosen == (groups, {}), "git checkout conf/config.yaml params.yaml"
 
 
 def test_a_preset_of_regions_is_one_word_away_and_back(project: Path) -> None:
@@ -49,8 +51,30 @@ def test_a_preset_of_regions_is_one_word_away_and_back(project: Path) -> None:
     assert (project / "params.yaml").read_bytes() == before
 
 
+@pytest.mark.parametrize("schedule", ["budget", "equal_epochs", "equal_iterations"])
+@pytest.mark.parametrize("scale", ["embedded", "paper"])
+def test_a_named_schedule_says_what_every_fraction_gets(schedule: str, scale: str, project: Path) -> None:
+    """Steps of the detection trials with 10 % and all of 28,130 frames (nuScenes), or of 184 (embedded)."""
+    configure(
+        [f"schedule={schedule}", f"scale={scale}", "prepare.fractions=[0.1,1.0]", "finetune.trials=[]"], root=project
+    )
+    own, full = load_params(project / "params.yaml").finetune, 184 if scale == "embedded" else 28130
+    schedules = own.schedule_for("detection", full)
+    few, all_steps = schedules.total_steps(round(full * 0.1)), schedules.total_steps(full)
+    expected = {
+        ("embedded", "budget"): (252, 560), ("embedded", "equal_epochs"): (252, 2576),
+        ("embedded", "equal_iterations"): (560, 560),
+        ("paper", "budget"): (7033, 70325), ("paper", "equal_epochs"): (7033, 70325),
+        ("paper", "equal_iterations"): (70325, 70325),
+    }  # fmt: skip
+    assert (few, all_steps) == expected[scale, schedule]
+    assert own.schedule_for("map", full).total_steps(full) == (
+        {"equal_epochs": 2576}.get(schedule, 400) if scale == "embedded" else 70325
+    )
+
+
 @pytest.mark.parametrize("scale", ["embedded", "paper", "paper_voxels"])
-@pytest.mark.parametrize("dataset", ["embedded", *RECORDED])
+@pytest.mark.parametrize("dataset", [*SIMULATED, *RECORDED])
 def test_every_choice_fills_every_key(dataset: str, scale: str, project: Path) -> None:
     configure([f"dataset={dataset}", f"scale={scale}", "dataset.root=/x"], root=project)
     params = load_params(project / "params.yaml")
@@ -61,7 +85,7 @@ def test_every_choice_fills_every_key(dataset: str, scale: str, project: Path) -
     assert asked and asked <= set(params.prepare.fractions)
     assert set(params.finetune.arms) <= set(params.arms)
     assert params.report.reference_arm in params.finetune.arms
-    assert bool(params.dataset.simulated) == (dataset == "embedded")
+    assert bool(params.dataset.simulated) == (dataset in SIMULATED)
 
 
 @pytest.mark.parametrize("dataset", RECORDED)

@@ -41,7 +41,13 @@ def open_model(
 
 
 def predict_boxes(
-    models: Mapping[str, BevModel], loader: FrameLoader, positions: Sequence[int], batch: int, device: torch.device
+    models: Mapping[str, BevModel],
+    loader: FrameLoader,
+    positions: Sequence[int],
+    batch: int,
+    device: torch.device,
+    *,
+    title: str = "predict",
 ) -> dict[str, dict[str, ScoredBoxes]]:
     """Boxes of every model on every frame.
 
@@ -51,12 +57,13 @@ def predict_boxes(
         positions: of the frames in the index.
         batch: frames at a time.
         device: where the models are.
+        title: shown before the progress bar.
 
     Returns:
         cell -> sample token -> boxes in the LiDAR frame.
     """
     predictions: dict[str, dict[str, ScoredBoxes]] = {cell: {} for cell in models}
-    for cell, frames, outputs in _run(models, loader, positions, batch, device):
+    for cell, frames, outputs in _run(models, loader, positions, batch, device, title):
         head = models[cell].head
         if isinstance(head, MapHead):
             raise ValueError(f"{cell} is no detection model")
@@ -76,6 +83,7 @@ def count_maps(
     *,
     thresholds: list[float],
     keep: Sequence[str],
+    title: str = "predict",
 ) -> dict[str, tuple[MapCounts, MapPictures]]:
     """Map segmentation counted cell by cell, so that memory does not grow with the number of frames.
 
@@ -83,13 +91,14 @@ def count_maps(
         models: cell -> map model; see `predict_boxes` for what is not told here.
         thresholds: probabilities from which a cell counts as predicted.
         keep: sample tokens whose maps are kept for figures.
+        title: shown before the progress bar.
 
     Returns:
         cell -> (counts over all frames, maps of the kept ones).
     """
     counts: dict[str, MapCounts] = {}
     kept: dict[str, list[tuple[str, Any, Any]]] = {cell: [] for cell in models}
-    for cell, frames, outputs in _run(models, loader, positions, batch, device):
+    for cell, frames, outputs in _run(models, loader, positions, batch, device, title):
         if frames.map_masks is None:
             raise ValueError("the loader gives no map masks")
         probabilities = torch.sigmoid(outputs.float()).cpu().numpy()
@@ -113,12 +122,17 @@ def count_maps(
 
 
 def _run(
-    models: Mapping[str, BevModel], loader: FrameLoader, positions: Sequence[int], batch: int, device: torch.device
+    models: Mapping[str, BevModel],
+    loader: FrameLoader,
+    positions: Sequence[int],
+    batch: int,
+    device: torch.device,
+    title: str,
 ) -> Iterator[tuple[str, FrameBatch, Any]]:
     """Yields (cell, frames, outputs); `loader` does not augment, so the BEV frame is the LiDAR frame."""
     starts = range(0, len(positions), batch)
     with progress_bar() as bar, torch.inference_mode():
-        for start in bar.track(starts, description="predict"):
+        for start in bar.track(starts, description=title):
             frames = loader.load(list(positions[start : start + batch])).to(device)
             for cell, model in models.items():
                 yield cell, frames, model(frames)

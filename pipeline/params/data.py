@@ -22,6 +22,21 @@ class Dataset:
 
 
 @dataclass(frozen=True)
+class LidarLayout:
+    """The LiDAR of the embedded world; an HDL-32E on a nuScenes car unless told otherwise."""
+
+    beams: int = 32
+    lowest: float = -30.67  # elevation of the lowest beam, degrees; the beams are spaced evenly
+    highest: float = 10.67
+    height: float = 1.84023  # metres above ground; `regions.sensor_height` should follow it
+
+    def __post_init__(self) -> None:
+        positive(self, "height")
+        require(self.beams >= 2, f"beams must be 2 or more, not {self.beams}")
+        require(-90 < self.lowest < self.highest < 90, "lowest and highest must ascend, between -90 and 90 degrees")
+
+
+@dataclass(frozen=True)
 class Simulate:
     """The embedded world."""
 
@@ -36,6 +51,7 @@ class Simulate:
     image_width: int
     image_height: int
     jpeg_quality: int
+    lidar: LidarLayout = LidarLayout()
 
     @property
     def frames(self) -> int:

@@ -49,3 +49,7 @@ class Report:
 
     figures: int  # validation frames drawn
     reference_arm: str  # deviations are paired against it
+    scratch_arms: dict[str, str]  # modality -> the arm whose corruption error is 100
+
+    def __post_init__(self) -> None:
+        require(set(self.scratch_arms) == {"L", "LC"}, f"scratch_arms names one for L and LC, not {self.scratch_arms}")

@@ -25,7 +25,6 @@ from pipeline.params.classes import DETECTION_CLASSES
 from pipeline.training.device import place
 from pipeline.training.schedule import build_optimizer
 
-BEAMS = 32  # of the LiDAR of nuScenes and of the simulated one
 BOXES = 40  # of a frame
 
 
@@ -47,7 +46,7 @@ class StepMemory:
 
 def sweep_points(params: Params) -> int:
     """Points of one sweep, were every ray to come back."""
-    return BEAMS * params.simulate.azimuth_steps
+    return params.simulate.lidar.beams * params.simulate.azimuth_steps
 
 
 def measure_in_process(scale: str | None, modality: str, task: str, batch: int) -> StepMemory:

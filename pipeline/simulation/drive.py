@@ -18,7 +18,7 @@ from pipeline.simulation.lidar import Sweep, scan
 from pipeline.simulation.location import LOCATIONS, Location, make_location, near
 from pipeline.simulation.objects import CATEGORIES
 from pipeline.simulation.population import fill
-from pipeline.simulation.rig import LIDAR_ROTATION, LIDAR_TRANSLATION, lidar_rays, make_cameras
+from pipeline.simulation.rig import LIDAR_ROTATION, lidar_rays, lidar_translation, make_cameras
 from pipeline.simulation.roads import arc_lengths
 from pipeline.simulation.schema import Row, log_name, rounded, token
 from pipeline.simulation.terrain import Terrain
@@ -111,7 +111,7 @@ class _Stage:
         self.location, self.actors, self.centre = location, actors, centre
         self.recording = Recording()
         self.cameras = make_cameras(params.image_width, params.image_height)
-        self.rays = lidar_rays(params.azimuth_steps)
+        self.rays = lidar_rays(params.lidar, params.azimuth_steps)
         self.light = Light(np.random.default_rng([params.seed, index, 4]))
         probe = np.random.default_rng([params.seed, index, 5])
         self.probes = {a.number: surface_points(a.mesh, probe) for a in actors}
@@ -121,7 +121,7 @@ class _Stage:
         self.scene = token("scene", index)
         self.previous: dict[str, Row] = {}
         self.annotations: dict[int, list[Row]] = {}
-        self.ego_from_lidar = matrix_from_pose(LIDAR_ROTATION, LIDAR_TRANSLATION)
+        self.ego_from_lidar = matrix_from_pose(LIDAR_ROTATION, lidar_translation(params.lidar))
 
     def _scenery(self) -> list[Thing]:
         things = []

@@ -18,7 +18,7 @@ class Sweep:
     """Returns of one turn.
 
     Attributes:
-        points: float32 [N, 5]: x, y, z (LiDAR frame, metres), intensity 0..255, ring 0..31.
+        points: float32 [N, 5]: x, y, z (LiDAR frame, metres), intensity 0..255, ring from 0 at the lowest beam.
         number: int32 [N], object hit, 0 = none.
         semantic: uint8 [N], panoptic category index.
     """

@@ -6,11 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.transforms import Matrix, matrix_from_pose
+from pipeline.params import LidarLayout
 
-# Elevations of an HDL-32E, lowest first; the index is the ring number in the files.
-ELEVATIONS: NDArray[np.float64] = np.radians(np.linspace(-30.67, 10.67, 32))
-
-LIDAR_TRANSLATION = [0.943713, 0.0, 1.84023]
+LIDAR_FORWARD = 0.943713  # metres ahead of the rear axle
 # Recorded mounting without its half degree of tilt: x right, y forward.
 LIDAR_ROTATION = [0.7071067811865476, 0.0, 0.0, -0.7071067811865476]
 
@@ -63,14 +61,28 @@ def make_cameras(width: int, height: int) -> list[CameraModel]:
     return cameras
 
 
-def lidar_rays(steps: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Directions of one turn in firing order: clockwise from straight left, 32 beams from the lowest up.
+def lidar_translation(layout: LidarLayout) -> list[float]:
+    """Mounting of the LiDAR in the ego frame, metres."""
+    return [LIDAR_FORWARD, 0.0, layout.height]
+
+
+def elevations(layout: LidarLayout) -> NDArray[np.float64]:
+    """Elevations of the beams in radians, lowest first; the index is the ring number in the files."""
+    return np.radians(np.linspace(layout.lowest, layout.highest, layout.beams))
+
+
+def lidar_rays(layout: LidarLayout, steps: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Directions of one turn in firing order: clockwise from straight left, all beams from the lowest up.
+
+    Args:
+        layout: number of beams and their elevations.
+        steps: firings a turn.
 
     Returns:
-        float32 [steps * 32, 3] unit vectors in the LiDAR frame, float32 [steps * 32] ring numbers.
+        float32 [steps * beams, 3] unit vectors in the LiDAR frame, float32 [steps * beams] ring numbers.
     """
-    azimuth = np.repeat(np.pi - 2 * np.pi * np.arange(steps) / steps, 32)
-    elevation = np.tile(ELEVATIONS, steps)
+    azimuth = np.repeat(np.pi - 2 * np.pi * np.arange(steps) / steps, layout.beams)
+    elevation = np.tile(elevations(layout), steps)
     flat = np.cos(elevation)
     rays = np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)], axis=-1)
-    return rays.astype(np.float32), np.tile(np.arange(32, dtype=np.float32), steps)
+    return rays.astype(np.float32), np.tile(np.arange(layout.beams, dtype=np.float32), steps)

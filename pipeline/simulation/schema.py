@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.simulation.rig import LIDAR_ROTATION, LIDAR_TRANSLATION, CameraModel
+from pipeline.params import LidarLayout
+from pipeline.simulation.rig import LIDAR_ROTATION, CameraModel, lidar_translation
 
 Row = dict[str, Any]
 
@@ -49,14 +50,14 @@ def log_name(location: str) -> str:
     return f"embedded-{location}"
 
 
-def static_tables(cameras: list[CameraModel], locations: list[str]) -> dict[str, list[Row]]:
+def static_tables(lidar: LidarLayout, cameras: list[CameraModel], locations: list[str]) -> dict[str, list[Row]]:
     """attribute, calibrated_sensor, category, log, map, sensor and visibility."""
     sensors = [{"token": token("sensor", "LIDAR_TOP"), "channel": "LIDAR_TOP", "modality": "lidar"}]
     calibrated: list[Row] = [
         {
             "token": token("calibrated_sensor", "LIDAR_TOP"),
             "sensor_token": token("sensor", "LIDAR_TOP"),
-            "translation": LIDAR_TRANSLATION,
+            "translation": lidar_translation(lidar),
             "rotation": LIDAR_ROTATION,
             "camera_intrinsic": [],
         }

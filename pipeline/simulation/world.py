@@ -49,7 +49,7 @@ def build_world(params: Simulate, version: str, out: Path, runtime: Runtime) -> 
         for path, data in files.items():
             _write(out / path, data)
             checksums[path] = hashlib.sha256(data).hexdigest()
-    tables = static_tables(make_cameras(params.image_width, params.image_height), locations)
+    tables = static_tables(params.lidar, make_cameras(params.image_width, params.image_height), locations)
     for table in (*TABLES, "panoptic"):
         if table not in tables:
             rows: list[Row] = [row for r in recordings for row in r.rows.get(table, [])]

@@ -99,9 +99,9 @@ def test_stage_says_what_it_does(name: str) -> None:
 def test_declared_code_is_the_import_closure(name: str) -> None:
     declared, closure = declared_code(name), set(import_closure(entry_file(name), ROOT))
     missing = {path for path in closure - set().union(*declared.values()) if not is_inert(path)}
-    # The cells of the two matrices may name a whole room that they mostly use: dvc.lock is read and written after every
+    # The cells of the matrices may name a whole room that they mostly use: dvc.lock is read and written after every
     # cell, and with forty files a cell that took longer than evaluating it.
-    roomy = {"pipeline/frames", "pipeline/networks"} if name in ("finetune", "evaluate") else set()
+    roomy = {"pipeline/frames", "pipeline/networks"} if name in ("finetune", "evaluate", "stress") else set()
     extra = {path: sorted(files - closure) for path, files in declared.items() if files - closure and path not in roomy}
     lines = "".join(f"\n      - {path}" for path in shortest(closure))
     assert not missing | extra.keys(), f"{name}: undeclared {sorted(missing)}, superfluous {extra}; declare:{lines}"

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from pipeline.geometry.transforms import matrix_from_pose
-from pipeline.params import Simulate
+from pipeline.params import LidarLayout, Simulate
 from pipeline.simulation.casting import Caster, Solids, Thing
 from pipeline.simulation.lidar import RANGE_STEP, Sweep, scan
 from pipeline.simulation.materials import Material
-from pipeline.simulation.rig import ELEVATIONS, LIDAR_ROTATION, lidar_rays
+from pipeline.simulation.rig import LIDAR_ROTATION, elevations, lidar_rays, lidar_translation
 from pipeline.simulation.shapes import block
 
 FlatWorld = Callable[[list[Thing]], Caster]
@@ -20,7 +20,9 @@ HEIGHT = 1.84
 
 def _scan(caster: Caster, params: Simulate) -> Sweep:
     pose = matrix_from_pose(LIDAR_ROTATION, [0, 0, HEIGHT])
-    return scan(caster, Solids([]), pose, lidar_rays(params.azimuth_steps), params, np.random.default_rng(1))
+    return scan(
+        caster, Solids([]), pose, lidar_rays(params.lidar, params.azimuth_steps), params, np.random.default_rng(1)
+    )
 
 
 @pytest.fixture
@@ -47,11 +49,21 @@ def test_rings_and_firing_order(flat: FlatWorld, params: Simulate) -> None:
     points = _scan(flat([]), params).points.astype(np.float64)
     ring = points[:, 4].astype(int)
     elevation = np.arctan2(points[:, 2], np.hypot(points[:, 0], points[:, 1]))
-    np.testing.assert_allclose(elevation, ELEVATIONS[ring], atol=1e-5)
+    np.testing.assert_allclose(elevation, elevations(params.lidar)[ring], atol=1e-5)
     assert ring.max() < 24  # beams above the horizon meet nothing
     azimuth = np.unwrap(np.arctan2(points[:, 1], points[:, 0]))
     assert azimuth[0] > azimuth[-1] and np.all(np.diff(azimuth) < 1e-3)  # clockwise
     assert points[:, 3].min() >= 0 and points[:, 3].max() <= 255
+
+
+def test_another_layout_gives_its_beams_elevations_and_height(flat: FlatWorld, params: Simulate) -> None:
+    layout = LidarLayout(beams=64, lowest=-17.6, highest=2.4, height=2.184)
+    box = block((30, 30, 12), (0, 0, -1), Material.CONCRETE, (0.5, 0.5, 0.5))
+    points = _scan(flat([Thing(box, 0, 28)]), replace(params, lidar=layout, dropout=0.0)).points.astype(np.float64)
+    elevation = np.degrees(np.arctan2(points[:, 2], np.hypot(points[:, 0], points[:, 1])))
+    assert set(points[:, 4]) == set(range(64))
+    np.testing.assert_allclose(elevation, np.linspace(-17.6, 2.4, 64)[points[:, 4].astype(int)], atol=1e-3)
+    assert lidar_translation(layout)[2] == 2.184
 
 
 def test_drop_out(flat: FlatWorld, params: Simulate) -> None:
