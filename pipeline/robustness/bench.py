@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from pipeline.evaluation.detection import ScoredBoxes, build_submission, is_degenerate
+from pipeline.evaluation.degeneracy import boxes_degeneracy, finite_boxes
+from pipeline.evaluation.detection import ScoredBoxes, build_submission
 from pipeline.evaluation.devkit import DevkitScorer
 from pipeline.evaluation.map_segmentation import MapCounts, map_metrics
 from pipeline.evaluation.predict import count_maps, open_model, predict_boxes
@@ -69,8 +70,8 @@ class Bench:
         """The devkit's scores of one detector's boxes in every frame."""
         assert self.scorer is not None
         frames = [self.index[position] for position in self.positions]
-        found = self.scorer.score(build_submission(frames, boxes, camera=self.modality == "LC"))
-        return _kept(found | {"degenerate": is_degenerate(list(boxes.values()))}, "detection")
+        found = self.scorer.score(build_submission(frames, finite_boxes(boxes), camera=self.modality == "LC"))
+        return _kept(found | {"degenerate": boxes_degeneracy(list(boxes.values()))}, "detection")
 
     def score_maps(self, disturbance: Disturbance | None, title: str) -> Scores:
         """Scores of the map models."""
@@ -81,11 +82,11 @@ class Bench:
             models, self.loader(disturbance, maps=True), self.positions, own.batch, self.device,
             thresholds=own.map_thresholds, keep=[self.index[self.positions[0]].token], title=title,
         )  # fmt: skip
-        return {cell: self.score_counts(counts) for cell, (counts, _) in found.items()}
+        return {cell: self.score_counts(scenes) for cell, (scenes, _) in found.items()}
 
-    def score_counts(self, counts: MapCounts) -> dict[str, Any]:
-        """IoU of one map model from the cells counted in every frame."""
-        return _kept(map_metrics(counts, self.params.evaluate.map_thresholds), "map")
+    def score_counts(self, scenes: Mapping[str, MapCounts]) -> dict[str, Any]:
+        """IoU of one map model from the cells counted in every frame, scene by scene."""
+        return _kept(map_metrics(scenes, self.params.evaluate.map_thresholds), "map")
 
     def loader(self, disturbance: Disturbance | None = None, *, boxes: bool = False, maps: bool = False) -> FrameLoader:
         """Gives the frames under a disturbance, with boxes or maps as labels."""

@@ -27,14 +27,14 @@ class PgdOutcome:
 
     Attributes:
         boxes: sample token -> boxes in the LiDAR frame; empty for a map model.
-        counts: cells counted as for clean maps; None for a detection model.
+        scenes: scene name -> cells counted as for clean maps; empty for a detection model.
         losses: float64 [steps + 2], the fine-tuning loss, mean over frames: clean, at the random start (noise within
             the budget), after each step.
         loss: mean over frames of the highest loss of each, which the predictions are of.
     """
 
     boxes: dict[str, ScoredBoxes]
-    counts: MapCounts | None
+    scenes: dict[str, MapCounts]
     losses: NDArray[np.float64]
     loss: float
 
@@ -55,8 +55,8 @@ def try_pgd(condition: Condition, bench: Bench, title: str) -> Scores:
                 batch=bench.params.evaluate.batch, device=bench.device,
                 thresholds=bench.params.evaluate.map_thresholds, title=f"{title}: {cell}",
             )  # fmt: skip
-            counts = outcome.counts
-            found = bench.score_boxes(outcome.boxes) if counts is None else bench.score_counts(counts)
+            map_model = task == "map"
+            found = bench.score_counts(outcome.scenes) if map_model else bench.score_boxes(outcome.boxes)
             scores[cell] = found | {
                 "loss": {"clean": outcome.losses[0], "noise": outcome.losses[1], "reached": outcome.loss}
             }
@@ -96,11 +96,12 @@ def predict_under_pgd(
         ValueError: pixels of a loader that gives no images.
     """
     boxes: dict[str, ScoredBoxes] = {}
-    counts: MapCounts | None = None
-    paths, reached = [], []
+    scenes: dict[str, MapCounts] = {}
+    paths, reached, names = [], [], loader.index.scenes
     with progress_bar() as bar:
         for start in bar.track(range(0, len(positions), batch), description=title):
-            frames = loader.load(list(positions[start : start + batch])).to(device)
+            chosen = positions[start : start + batch]
+            frames = loader.load(chosen).to(device)
             attacked: Attacked
             if target == "points":
                 attacked = attack_points(model, frames, task_losses, pgd, budget / 1000, seed)
@@ -114,13 +115,15 @@ def predict_under_pgd(
                 assert isinstance(outputs, Tensor)
                 assert frames.map_masks is not None
                 probabilities, truth = torch.sigmoid(outputs.float()).cpu().numpy(), frames.map_masks.cpu().numpy()
-                counted = count_cells(probabilities, truth > HALF, list(thresholds))
-                counts = counts + counted if counts is not None else counted
+                for row, position in enumerate(chosen):
+                    counted = count_cells(probabilities[[row]], truth[[row]] > HALF, thresholds)
+                    before = scenes.get(names[position])
+                    scenes[names[position]] = before + counted if before else counted
             else:
                 decoded = model.head.decode(outputs)
                 boxes |= {token: _arrays(found) for token, found in zip(frames.tokens, decoded, strict=True)}
     losses = np.concatenate(paths, axis=1).mean(axis=1)
-    return PgdOutcome(boxes, counts, losses, float(np.concatenate(reached).mean()))
+    return PgdOutcome(boxes, scenes, losses, float(np.concatenate(reached).mean()))
 
 
 def _arrays(found: Detections) -> ScoredBoxes:
