@@ -12,6 +12,7 @@ from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
 from pipeline.params import Params, corruption_families, load_params
 from pipeline.regions.store import RegionStore
+from pipeline.reporting.attacks import attack_metrics, pgd_tables, spoofing_tables
 from pipeline.reporting.class_tables import class_tables
 from pipeline.reporting.gallery import (
     Group,
@@ -33,7 +34,7 @@ from pipeline.reporting.table import (
     read_results,
     result_tables,
 )
-from pipeline.robustness.record import read_stress
+from pipeline.robustness.record import read_spoofing, read_stress
 
 INDEX, LABELS, REGIONS = Path("data/index"), Path("data/labels"), Path("data/regions")
 RESULTS, CHECKPOINTS, PROBES = Path("data/results"), Path("data/checkpoints"), Path("data/probes")
@@ -51,16 +52,22 @@ def main() -> None:
     comparison = result_tables(values, params.report.reference_arm)
     brief = result_tables(values, params.report.reference_arm, BRIEF)
     robustness = read_robustness(params)
+    spoofed = read_spoofing(STRESS, [arm for arm in arms if "spoofing" in params.stress.families])
+    climbed = read_stress(STRESS, arms, [family for family in params.stress.families if family == "pgd"])
+    attacks = spoofing_tables(spoofed) + pgd_tables(climbed)
     pretraining = [table for table in [loss_table(CHECKPOINTS), probe_table(PROBES)] if table]
     with publish(Path("reports")) as draft:
-        title, tables = f"CALICO on {params.dataset.name}", comparison + robustness.tables() + pretraining
+        title, tables = f"CALICO on {params.dataset.name}", comparison + robustness.tables() + attacks + pretraining
         tables += class_tables(values)
         bars = robustness.draw(draft)
         figures = draw_figures(params, draft) + [("Robustness", bars)] * bool(bars)
         report = Report(title, INTRODUCTION, warnings, tables, figures)
         (draft / "results.md").write_text(render_markdown(report), encoding="utf-8")
         (draft / "index.html").write_text(render_html(report), encoding="utf-8")
-        headlines = headline_means(values) | {"robustness": robustness.metrics()}
+        headlines = headline_means(values) | {
+            "robustness": robustness.metrics(),
+            "attacks": attack_metrics(spoofed, climbed),
+        }
         (draft / "metrics.json").write_bytes(dump_json(six_digits(headlines)))
         robustness.write(draft)
         write_card(

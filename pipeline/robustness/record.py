@@ -16,6 +16,7 @@ from pipeline.evaluation.record import METRICS, parse_cell, six_digits
 
 CONDITIONS = "conditions.csv"
 SCORES = ["arm", "trial", "seed", "metric", "family", "type", "severity", "value", "clean", "applicable"]
+RATES = ["arm", "trial", "seed", "count", "frames", "left_out", "false_alarms", "attacked", "fooled"]
 # Task -> the scores that robustness is measured in, the first one first.
 MEASURED = {"detection": ("NDS", "mAP"), "map": ("mIoU_best", "mIoU_at_half")}
 Scores = Mapping[str, Mapping[str, Any]]  # cell -> numbers
@@ -87,6 +88,29 @@ def read_stress(stress: Path, arms: Sequence[str], families: Sequence[str]) -> p
                         if value is not None and clean is not None
                     ]
     return pd.DataFrame(rows, columns=SCORES)
+
+
+def read_spoofing(stress: Path, arms: Sequence[str]) -> pd.DataFrame:
+    """The success of spoofing, one row per model and number of points.
+
+    Args:
+        stress: folder that holds arm/spoofing.
+        arms: in the order of the tables.
+
+    Returns:
+        Columns `RATES`; see `pipeline.robustness.spoofing_rate.SpoofingRate`. Models that detect nothing have none.
+
+    Raises:
+        UserError: a folder or its metrics are missing or broken.
+    """
+    rows: list[list[Any]] = []
+    for arm in arms:
+        for cell, record in _read(stress / arm / "spoofing" / METRICS)["cells"].items():
+            trial, _, seed = cell.rpartition("-")
+            for levels in record["conditions"].values():
+                found = [scores["spoofing"] for scores in levels.values() if "spoofing" in scores]
+                rows += [[arm, trial, int(seed), *(one[name] for name in RATES[3:])] for one in found]
+    return pd.DataFrame(rows, columns=RATES)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """How often spoofing succeeds, by the same rule with and without the attack."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +8,9 @@ from pipeline.evaluation.detection import ScoredBoxes
 from pipeline.params.attacks import Spoofing
 from pipeline.robustness.bench import Bench, Scores
 from pipeline.robustness.conditions import Condition
+from pipeline.robustness.interval import wilson_interval
 from pipeline.robustness.spoofing import Spoofed, SpoofedVehicle, is_spoofed
 from pipeline.robustness.traces import collect_traces
-
-NORMAL_95 = 1.959963984540054  # two-sided 95 % quantile of the standard normal distribution
 
 
 @dataclass(frozen=True)
@@ -98,14 +96,3 @@ def spoofing_rate(
         attacked=len(places) - len(before),
         fooled=len(fooled),
     )
-
-
-def wilson_interval(successes: int, trials: int) -> tuple[float | None, float | None]:
-    """95 % interval of a binomial share (Wilson, JASA 1927, 22: 209-212); None, None without a trial."""
-    if trials == 0:
-        return None, None
-    share, square = successes / trials, NORMAL_95**2
-    middle = share + square / (2 * trials)
-    spread = NORMAL_95 * math.sqrt(share * (1 - share) / trials + square / (4 * trials**2))
-    scale = 1 + square / trials
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)

@@ -21,8 +21,9 @@ from pipeline.frames.points import Points, read_points
 from pipeline.networks.heads.decoding import Detections
 from pipeline.networks.model import BevModel
 from pipeline.params.classes import DETECTION_CLASSES
+from pipeline.robustness.interval import wilson_interval
 from pipeline.robustness.spoofing import Spoofed, SpoofedVehicle, directions, inject, is_occupied, is_spoofed, place
-from pipeline.robustness.spoofing_rate import spoofing_rate, wilson_interval
+from pipeline.robustness.spoofing_rate import spoofing_rate
 from pipeline.robustness.traces import Trace
 from tests.frames.tiny_dataset import GRID, frames_params
 from tests.robustness.attack_cases import spoofing_params
