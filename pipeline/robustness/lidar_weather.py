@@ -138,7 +138,7 @@ def wet_ground(points: Points, severity: int, rng: np.random.Generator) -> Point
     road = fit_road(points)
     if road is None:
         return points.copy()
-    wet = np.flatnonzero(np.abs(heights_above(points, road)) < ROAD_BAND)
+    wet = np.flatnonzero((np.abs(heights_above(points, road)) < ROAD_BAND) & np.isfinite(points[:, 3]))
     distance = _distances(points[wet])
     cosine = np.abs(points[wet, :3] @ road[0]) / distance
     filled = WATER[severity - 1] / TEXTURE

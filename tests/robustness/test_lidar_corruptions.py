@@ -72,6 +72,19 @@ def test_no_points_and_points_at_the_sensor(name: str, severity: int) -> None:
     assert np.isfinite(LIDAR_CORRUPTIONS[name](few, severity, np.random.default_rng(0))).all()
 
 
+@EACH
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_points_that_are_not_finite_harm_no_other(name: str) -> None:
+    points = road_and_wall()
+    points[::2, 3] = 0.03
+    clean = LIDAR_CORRUPTIONS[name](points, 2, generator(7, 0, "t", name))
+    points[100, 0], points[200, 1], points[300, 3] = np.nan, np.inf, np.nan
+    bad = ~np.isfinite(points).all(axis=1)
+    struck = LIDAR_CORRUPTIONS[name](points, 2, generator(7, 0, "t", name))
+    assert (~np.isfinite(struck).all(axis=1)).sum() <= bad.sum() == 3
+    assert abs(len(struck) - len(clean)) < 10
+
+
 @pytest.mark.real_data
 @EACH
 def test_recorded_sweeps(name: str) -> None:
