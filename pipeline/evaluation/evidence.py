@@ -58,7 +58,7 @@ class MapEvidence:
         scenes: S scene names of the split, sorted.
         thresholds: float64 [T], probabilities, ascending.
         choices: bool [T], those that the oracle number may choose from.
-        calibrated: float64 [C], the threshold of each class that training frames chose, NaN (which stands for 0.5) where
+        calibrated: float64 [C], the threshold of each class that training frames chose, NaN (it stands for 0.5) where
             they could not; float64 [0] where nothing was calibrated.
         intersection: int64 [S, C, T], cells predicted and true.
         predicted: int64 [S, C, T].

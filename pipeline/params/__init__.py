@@ -6,6 +6,7 @@ params.yaml holds every value that can change a result, one group per stage; run
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.params.checks import require
 from pipeline.params.data import Augmentation, Dataset, Frames, LidarLayout, Prepare, Simulate
 from pipeline.params.networks import CameraNetwork, Grid, Heads, LidarNetwork, Networks, TransFusion
 from pipeline.params.regions import Regions
@@ -56,6 +57,12 @@ class Params:
     evaluate: Evaluate
     stress: Stress
     report: Report
+
+    def __post_init__(self) -> None:
+        for task, fraction in map(parse_trial, self.finetune.trials):
+            known = fraction in self.prepare.fractions
+            listed = ", ".join(f"{share:g}" for share in self.prepare.fractions) or "none"
+            require(known, f"finetune.trials has {task}-{fraction}, but prepare.fractions lacks {fraction}: {listed}")
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

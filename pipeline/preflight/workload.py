@@ -11,7 +11,6 @@ from pipeline.frames.tables import read_table
 from pipeline.params import Params, Runtime, Schedule, parse_trial
 from pipeline.preflight.jobs import Job
 from pipeline.robustness.conditions import conditions_of
-from pipeline.training.schedule import total_steps
 from pipeline.work import (
     distill_camera_work,
     evaluate_work,
@@ -102,7 +101,9 @@ def find_workload(job: Job, params: Params, runtime: Runtime, frames: FrameCount
     if job.stage == "finetune":
         arm, trial, _ = job.words
         task, fraction = parse_trial(trial)
-        units = _trained_frames(params.finetune.schedule_of(task), max(1, round(frames.train * fraction)))
+        units = _trained_frames(
+            params.finetune.schedule_for(task, frames.train), max(1, round(frames.train * fraction))
+        )
         return Workload(finetune_work(params, runtime, params.arms[arm].modality, task), units, grows=False)
     if job.stage == "evaluate":
         cells = len(params.finetune.trials) * len(params.finetune.seeds)
@@ -124,4 +125,4 @@ def _stressed(params: Params, arm: str, family: str) -> int:
 
 
 def _trained_frames(schedule: Schedule, frames: int) -> int:
-    return total_steps(schedule, frames) * min(schedule.batch, frames)
+    return schedule.total_steps(frames) * min(schedule.batch, frames)
