@@ -4,18 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 
-from pipeline.artifacts.card import write_card
-from pipeline.artifacts.checkpoint import save_weights
 from pipeline.evaluation.detection import MAX_BOXES
 from pipeline.evaluation.record import read_metrics
-from pipeline.networks.model import BevModel
-from pipeline.params import Runtime, load_params
+from pipeline.params import Runtime
 from pipeline.reporting.table import read_results
 from stages import evaluate, prepare
 from tests.evaluation.nuscenes_by_hand import VERSION, write_by_hand
+from tests.evaluation.random_model import save_random_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,13 +35,7 @@ def project(tmp_path: Path, world_runtime: Runtime, monkeypatch: pytest.MonkeyPa
     content["finetune"] |= {"arms": ["scratch-L"], "trials": ["detection-1.0", "map-1.0"], "seeds": [0]}
     Path("params.yaml").write_text(yaml.safe_dump(content))
     Path("runtime.yaml").write_text(yaml.safe_dump(vars(world_runtime)))
-    params = load_params()
-    torch.manual_seed(0)
-    model = BevModel(params.networks, params.frames, "L", "detection")
-    cell = Path("data/checkpoints/finetune/scratch-L/detection-1.0-0")
-    cell.mkdir(parents=True)
-    save_weights(cell, model.state_dict())
-    write_card(cell, kind="checkpoint", stage="finetune", params={}, inputs=[])
+    save_random_model()
     return tmp_path
 
 
