@@ -137,7 +137,7 @@ def class_table(values: pd.DataFrame, task: str) -> Table | None:
     means = {(row["arm"], row["fraction"], row["metric"]): row["mean"] for row in summary.to_dict("records")}
     shown = [name for name in names if prefix + name in set(summary["metric"])]
     rows = [
-        [arm, _share(fraction), *(_number(means.get((arm, fraction, prefix + name))) for name in shown)]
+        [arm, share(fraction), *(_number(means.get((arm, fraction, prefix + name))) for name in shown)]
         for arm, fraction in dict.fromkeys((arm, fraction) for arm, fraction, _ in means)
     ]
     absent = [name for name in names if name not in shown]
@@ -170,7 +170,7 @@ def _by_fraction(title: str, note: str, summary: pd.DataFrame, *, signed: bool) 
     for arm in dict.fromkeys(summary["arm"]):
         found = [cells.get((arm, fraction)) for fraction in fractions]
         rows.append([arm, *("–" if row is None else _mean_text(row, signed=signed) for row in found)])
-    return Table(title, note, ["arm", *(_share(fraction) for fraction in fractions)], rows)
+    return Table(title, note, ["arm", *(share(fraction) for fraction in fractions)], rows)
 
 
 def _mean_text(row: Mapping[Hashable, Any], *, signed: bool) -> str:
@@ -183,5 +183,6 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _share(fraction: float) -> str:
+def share(fraction: float) -> str:
+    """A label fraction in percent."""
     return f"{100 * fraction:g} %"
