@@ -12,6 +12,7 @@ from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
 from pipeline.params import Params, corruption_families, load_params
 from pipeline.regions.store import RegionStore
+from pipeline.reporting.class_tables import class_tables
 from pipeline.reporting.comparison import Row, compare_arms, comparison_table, few_seeds, pairs_of
 from pipeline.reporting.gallery import (
     Group,
@@ -27,7 +28,6 @@ from pipeline.reporting.probes import draw_probes, probe_table, probed
 from pipeline.reporting.robustness import Robustness
 from pipeline.reporting.table import (
     BRIEF,
-    class_table,
     degenerate_cells,
     headline_means,
     loss_table,
@@ -49,19 +49,16 @@ def main() -> None:
     arms = params.finetune.arms
     values = read_results(RESULTS, arms)
     weak = degenerate_cells(RESULTS, arms)
-    warnings = [f"{cell} predicts nothing or the same everywhere: its score means nothing" for cell in weak]
-    warnings += few_seeds(values)
+    warnings = [f"{cell}; its score means nothing" for cell in weak] + few_seeds(values)
     comparison = result_tables(values, params.report.reference_arm)
     brief = result_tables(values, params.report.reference_arm, BRIEF)
-    paired = read_comparisons(params)
     labels = ledger_table(Labels.open(LABELS).ledger(), set(values["fraction"]))
-    protocol = [table for table in (comparison_table(paired), labels) if table]
-    classes = [table for task in ("detection", "map") if (table := class_table(values, task))]
+    protocol = [table for table in (comparison_table(read_comparisons(params)), labels) if table]
     robustness = read_robustness(params)
     pretraining = [table for table in [loss_table(CHECKPOINTS), probe_table(PROBES)] if table]
     with publish(Path("reports")) as draft:
         title = f"CALICO on {params.dataset.name}"
-        tables = comparison + protocol + robustness.tables() + pretraining + classes
+        tables = comparison + protocol + robustness.tables() + pretraining + class_tables(values)
         bars = robustness.draw(draft)
         figures = draw_figures(params, draft) + [("Robustness", bars)] * bool(bars)
         report = Report(title, INTRODUCTION, warnings, tables, figures)

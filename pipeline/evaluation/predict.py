@@ -6,6 +6,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pipeline.artifacts.checkpoint import load_weights
 from pipeline.engine import progress_bar
@@ -14,6 +15,7 @@ from pipeline.evaluation.detection import ScoredBoxes
 from pipeline.evaluation.map_segmentation import HALF, MapCounts, MapPictures, count_cells
 from pipeline.frames.batch import FrameBatch
 from pipeline.frames.dataset import FrameLoader
+from pipeline.frames.maps import MAP_CLASSES
 from pipeline.networks.heads.map import MapHead
 from pipeline.networks.model import BevModel
 from pipeline.params import Frames, Networks
@@ -81,11 +83,11 @@ def count_maps(
     batch: int,
     device: torch.device,
     *,
-    thresholds: list[float],
+    thresholds: Sequence[float],
     keep: Sequence[str],
     title: str = "predict",
-) -> dict[str, tuple[MapCounts, MapPictures]]:
-    """Map segmentation counted cell by cell, so that memory does not grow with the number of frames.
+) -> dict[str, tuple[dict[str, MapCounts], MapPictures]]:
+    """Map segmentation counted scene by scene, so that memory does not grow with the number of frames.
 
     Args:
         models: cell -> map model; see `predict_boxes` for what is not told here.
@@ -94,18 +96,21 @@ def count_maps(
         title: shown before the progress bar.
 
     Returns:
-        cell -> (counts over all frames, maps of the kept ones).
+        cell -> (scene name -> counts over its frames, maps of the kept frames).
     """
-    counts: dict[str, MapCounts] = {}
+    tokens, names = loader.index.tokens, loader.index.scenes
+    scene_of = {tokens[position]: names[position] for position in positions}
+    counts: dict[str, dict[str, MapCounts]] = {cell: {} for cell in models}
     kept: dict[str, list[tuple[str, Any, Any]]] = {cell: [] for cell in models}
     for cell, frames, outputs in _run(models, loader, positions, batch, device, title):
         if frames.map_masks is None:
             raise ValueError("the loader gives no map masks")
         probabilities = torch.sigmoid(outputs.float()).cpu().numpy()
         truth = frames.map_masks.cpu().numpy() > HALF
-        counted = count_cells(probabilities, truth, thresholds)
-        counts[cell] = counts[cell] + counted if cell in counts else counted
         for row, token in enumerate(frames.tokens):
+            counted = count_cells(probabilities[row : row + 1], truth[row : row + 1], thresholds)
+            before = counts[cell].get(scene_of[token])
+            counts[cell][scene_of[token]] = before + counted if before else counted
             if token in keep:
                 kept[cell].append((token, probabilities[row] >= HALF, truth[row]))
     return {
@@ -113,12 +118,16 @@ def count_maps(
             counts[cell],
             MapPictures(
                 tuple(token for token, _, _ in kept[cell]),
-                np.stack([predicted for _, predicted, _ in kept[cell]]),
-                np.stack([truth for _, _, truth in kept[cell]]),
+                _stack([predicted for _, predicted, _ in kept[cell]]),
+                _stack([truth for _, _, truth in kept[cell]]),
             ),
         )
         for cell in models
     }
+
+
+def _stack(maps: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    return np.stack(maps) if maps else np.zeros((0, len(MAP_CLASSES), 0, 0), np.bool_)
 
 
 def _run(

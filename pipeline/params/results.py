@@ -41,6 +41,10 @@ class Evaluate:
     max_distance: float  # metres; caps the devkit's class ranges at what the grid can see
     map_thresholds: list[float]
     batch: int  # frames at a time
+    calibration_frames: int  # labelled training frames, spread over a fraction, that choose map thresholds; at most
+
+    def __post_init__(self) -> None:
+        positive(self, "max_distance", "batch", "calibration_frames")
 
 
 @dataclass(frozen=True)

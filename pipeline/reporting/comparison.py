@@ -14,7 +14,7 @@ from pipeline.evaluation.bootstrap import Comparison, compare, scene_weights
 from pipeline.evaluation.evidence import EVIDENCE, read_evidence
 from pipeline.evaluation.record import parse_cell, read_metrics
 from pipeline.evaluation.resampling import METRICS, scores
-from pipeline.reporting.table import Table, share
+from pipeline.reporting.table import Table, share_text
 
 FEWEST_SEEDS = 3
 SEED = 0  # of the bootstrap: the same scenes are drawn for every task, fraction and arm
@@ -97,7 +97,7 @@ def comparison_table(rows: Sequence[Row]) -> Table | None:
     header = ["arm", "minus", "task", "metric", "labels", "difference", "95 % interval", "p", "scenes", "seeds"]
     lines = [
         [
-            row.arm, row.against, row.task, row.metric, share(row.fraction), f"{of.difference:+.3f}",
+            row.arm, row.against, row.task, row.metric, share_text(row.fraction), f"{of.difference:+.3f}",
             f"{of.low:+.3f} to {of.high:+.3f}", f"{of.p:.3f}", str(of.scenes), str(of.seeds),
         ]
         for row in rows
@@ -111,7 +111,7 @@ def few_seeds(values: pd.DataFrame) -> list[str]:
     cells = values[["task", "fraction", "arm", "seed"]].drop_duplicates()
     counts = cells.groupby(["task", "fraction", "arm"]).size().groupby(["task", "fraction"]).min().reset_index(name="n")
     rows = counts[counts["n"] < FEWEST_SEEDS].to_dict("records")
-    few = [f"{row['task']} at {share(row['fraction'])}: {row['n']}" for row in rows]
+    few = [f"{row['task']} at {share_text(row['fraction'])}: {row['n']}" for row in rows]
     advice = f"fewer than {FEWEST_SEEDS} seeds ({', '.join(few)}): differences may be luck; add to finetune.seeds"
     return [advice] if few else []
 

@@ -29,6 +29,7 @@ REACH = 40.0  # metres shown to each side of the car
 ELSEWHERE = 0.5  # metres from every point of the undisturbed sweep: drawn in red
 PANEL = 420  # pixels, width of a panel
 TITLE = 22  # pixels, height of its title
+GAP = 3  # pixels, to the left and right of a panel
 DPI = 100
 RED = (255, 60, 40)
 
@@ -140,18 +141,23 @@ def _rig_rows(index: FrameIndex, frame: Frame, seed: int) -> dict[str, Row]:
 
 def _draw(title: str, rows: dict[str, Row], path: Path) -> None:
     """A row for each type: undisturbed, then its severities."""
-    heights = [PANEL / row.aspect + TITLE for row in rows.values()]
     columns = 1 + len(SEVERITIES)
-    figure = Figure(figsize=(columns * PANEL / DPI, sum(heights) / DPI + 0.4), dpi=DPI, layout="constrained")
+    wide, high = columns * PANEL, sum(PANEL / row.aspect + TITLE for row in rows.values()) + 2 * TITLE
+    figure = Figure(figsize=(wide / DPI, high / DPI), dpi=DPI)
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=11)
-    grid = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
-    for line, (name, row) in zip(grid, rows.items(), strict=True):
-        for axes, severity, disturbance in zip(line, (0, *SEVERITIES), (None, *row.disturbances), strict=True):
+    figure.suptitle(title, fontsize=11, y=1 - TITLE / 2 / high)
+    below = high - 2 * TITLE  # upper edge of the next row, pixels from below
+    for name, row in rows.items():
+        below -= PANEL / row.aspect
+        for column, disturbance in enumerate((None, *row.disturbances)):
+            severity = (0, *SEVERITIES)[column]
+            left, width, height = (column * PANEL + GAP) / wide, (PANEL - 2 * GAP) / wide, PANEL / row.aspect / high
+            axes = figure.add_axes((left, below / high, width, height))
             said = row.panel(axes, disturbance)
             heading = f"{name} {severity}" if severity else "undisturbed"
             axes.set_title(f"{heading}: {said}" if said else heading, fontsize=8)
             axes.set(xticks=[], yticks=[], aspect="equal")
+        below -= TITLE
     figure.savefig(path)
 
 

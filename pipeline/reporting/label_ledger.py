@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.reporting.table import Table, share
+from pipeline.reporting.table import Table, share_text
 
 
 def ledger_table(ledger: Mapping[str, Mapping[str, Any]], used: set[float]) -> Table | None:
@@ -14,7 +14,7 @@ def ledger_table(ledger: Mapping[str, Mapping[str, Any]], used: set[float]) -> T
         used: fractions of the results.
     """
     rows = [
-        [share(float(name)), str(own["scenes"]), str(own["frames"]), own["sha256"][:16]]
+        [share_text(float(name)), str(own["scenes"]), str(own["frames"]), own["sha256"][:16]]
         for name, own in sorted(ledger.items(), key=lambda item: float(item[0]))
         if float(name) in used
     ]

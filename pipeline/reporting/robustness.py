@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from pipeline.reporting.page import Picture
 from pipeline.reporting.table import Table
-from pipeline.robustness.summary import EVERY, MEASURES, mean_over_types, measure_types, over_seeds
+from pipeline.robustness.summary import EVERY, mean_over_types, measure_types, over_seeds
 
 MEANS = {"CE": "mCE", "CE_reference": "mCE_reference", "RR": "mRR", "RCE": "mRCE"}  # over types
 TYPE_TITLES = {"CE": "corruption error CE", "RR": "resilience rate RR", "RCE": "relative corruption error RCE"}
@@ -41,7 +41,7 @@ class Robustness:
 
     def brief(self) -> list[Table]:
         """For the terminal: the means over all types, by the first metric of every trial."""
-        return [self._mean_table(trial, metrics[0], [EVERY]) for trial, metrics in self._trials().items()]
+        return [self._mean_table(trial, metrics[0], brief=True) for trial, metrics in self._trials().items()]
 
     def metrics(self) -> dict[str, Any]:
         """{trial: {metric: {arm: {family: {measure: mean over seeds}}}}}, for `dvc metrics show`."""
@@ -101,43 +101,47 @@ class Robustness:
             ]
         return []
 
-    def _mean_table(self, trial: str, metric: str, families: Sequence[str] | None = None) -> Table:
+    def _mean_table(self, trial: str, metric: str, *, brief: bool = False) -> Table:
         own = self.means[(self.means["trial"] == trial) & (self.means["metric"] == metric)]
         cells = {(r["arm"], r["family"], r["measure"]): r for r in own.to_dict("records")}
-        types = {(arm, family): row["types"] for (arm, family, _), row in cells.items()}
-        rows = [
-            [arm, family, str(types[arm, family]), *(_mean_text(cells.get((arm, family, name))) for name in MEASURES)]
-            for arm, family in types
-            if families is None or family in families
-        ]
+        rows = []
+        for arm in dict.fromkeys(own["arm"]):
+            families = [name for name in dict.fromkeys(own["family"]) if (arm, name, "RR") in cells]
+            for family in [EVERY] if brief else families:
+                found = [cells.get((arm, family, measure)) for measure in MEANS]
+                shown = cells[arm, family, "RR"]
+                texts = [_mean_text(row, shown["n"]) for row in found]
+                rows.append([arm, *([] if brief else [family]), str(shown["types"]), str(shown["n"]), *texts])
         note = (
-            "Percent, means over types of corruption, mean ± sample deviation over n seeds; severities "
-            f"{self.severities}. mCE: errors in percent of those of the scratch arm of the same modality "
-            f"({', '.join(self.bases)}), beside it of {self.reference} for every arm; below 100 is better. mRR: "
-            "share of the clean score that is left; mRCE = 100 - mRR. Arms without cameras leave out what strikes a "
+            f"Percent, means over types of corruption at severities {self.severities}; mean ± sample deviation over n "
+            "seeds. mCE: errors in percent of those of the scratch arm of the same modality "
+            f"({', '.join(self.bases)}); mCE/ref: of {self.reference} for every arm; below 100 is better. mRR: share "
+            "of the clean score that is left; mRCE: share that is lost. Arms without cameras leave out what strikes a "
             "camera: compare by family."
         )
-        heads = ["mCE", f"mCE against {self.reference}", "mRR", "mRCE"]
-        return Table(f"robustness of {trial}: {metric}", note, ["arm", "family", "types", *heads], rows)
+        head = ["arm", *([] if brief else ["family"]), "types", "n", "mCE", "mCE/ref", "mRR", "mRCE"]
+        return Table(f"robustness of {trial}: {metric}", note, head, rows)
 
     def _type_table(self, trial: str, metric: str, measure: str) -> Table:
         own = self.types[(self.types["trial"] == trial) & (self.types["metric"] == metric)]
         arms = list(dict.fromkeys(own["arm"]))
         kinds = list(dict.fromkeys(zip(own["family"], own["type"], strict=True)))
         cells = {(r["family"], r["type"], r["arm"]): r for r in own[own["measure"] == measure].to_dict("records")}
+        seeds = max((row["n"] for row in cells.values()), default=0)
         rows = [
-            [f"{family}: {kind}", *(_mean_text(cells.get((family, kind, arm))) for arm in arms)]
+            [f"{family}: {kind}", *(_mean_text(cells.get((family, kind, arm)), seeds) for arm in arms)]
             for family, kind in kinds
         ]
-        note = f"Percent, mean ± sample deviation over n seeds; severities {self.severities}."
+        note = f"Percent, mean ± sample deviation over n = {seeds} seeds; severities {self.severities}."
         return Table(f"robustness of {trial}: {metric}, {TYPE_TITLES[measure]}", note, ["type", *arms], rows)
 
 
-def _mean_text(row: Mapping[Any, Any] | None) -> str:
+def _mean_text(row: Mapping[Any, Any] | None, seeds: int) -> str:
+    """Mean ± deviation, and the number of seeds where it is another one than `seeds`."""
     if row is None:
         return "–"
     deviation = "" if pd.isna(row["deviation"]) else f" ± {row['deviation']:.1f}"
-    return f"{row['mean']:.1f}{deviation} (n={row['n']})"
+    return f"{row['mean']:.1f}{deviation}" + (f" (n={row['n']})" if row["n"] != seeds else "")
 
 
 def _plain(value: Any) -> Any:

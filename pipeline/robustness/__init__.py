@@ -1,7 +1,7 @@
 """What a model is put through after training: corruptions of its sensors, as `Disturbance`s of the frames it reads.
 
 - `lidar_weather`, `lidar_sensor`: the eight LiDAR corruptions of Robo3D, functions of one sweep.
-- `lidar_corruptions`: their names.
+- `lidar_corruptions`: their names. `road`: the plane that some of them strike or spare.
 - `camera_weather`, `camera_sensor`: the eight camera corruptions of RoboBEV, functions of one image.
 - `corruption`: each of these sixteen, or both sensors at once, as a `Disturbance`.
 - `rig`: cameras that were knocked or are late.

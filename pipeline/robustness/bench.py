@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from pipeline.evaluation.detection import build_submission, is_degenerate
+from pipeline.evaluation.degeneracy import boxes_degeneracy, finite_boxes
+from pipeline.evaluation.detection import build_submission
 from pipeline.evaluation.devkit import DevkitScorer
 from pipeline.evaluation.map_segmentation import map_metrics
 from pipeline.evaluation.predict import count_maps, open_model, predict_boxes
@@ -73,8 +74,8 @@ class Bench:
         assert self.scorer is not None
         frames, batch, scores = [self.index[position] for position in self.positions], self.params.evaluate.batch, {}
         for cell, boxes in predict_boxes(models, loader, self.positions, batch, self.device, title=title).items():
-            found = self.scorer.score(build_submission(frames, boxes, camera=self.modality == "LC"))
-            scores[cell] = _kept(found | {"degenerate": is_degenerate(list(boxes.values()))}, "detection")
+            found = self.scorer.score(build_submission(frames, finite_boxes(boxes), camera=self.modality == "LC"))
+            scores[cell] = _kept(found | {"degenerate": boxes_degeneracy(list(boxes.values()))}, "detection")
         return scores
 
     def _score_map(self, models: Mapping[str, BevModel], loader: FrameLoader, title: str) -> Scores:

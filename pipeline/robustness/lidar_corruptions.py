@@ -12,7 +12,7 @@ from pipeline.robustness.lidar_sensor import beam_missing, cross_sensor, crossta
 from pipeline.robustness.lidar_weather import fog, snow, wet_ground
 
 # f(points, severity, rng) -> points. `points`: float32 [N, 5]: x, y, z (m, sensor frame: x right, y forward, z up),
-# intensity (0..1), ring; finite, and left as they are. `severity`: 1 light, 2 moderate, 3 heavy. Returns [M, 5] alike.
+# intensity (0..1), ring; left as they are. `severity`: 1 light, 2 moderate, 3 heavy. Returns [M, 5] alike.
 LidarCorruption = Callable[[NDArray[np.float32], int, np.random.Generator], NDArray[np.float32]]
 
 LIDAR_CORRUPTIONS: dict[str, LidarCorruption] = {

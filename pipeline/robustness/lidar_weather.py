@@ -30,14 +30,15 @@ TERMINAL_VELOCITY = (2.0, 1.6, 1.6)  # m/s
 SNOW_DENSITY = 0.1  # of water's (Hahner 2022)
 SNOW_REFLECTIVITY = 0.9  # (Hahner 2022)
 DIVERGENCE = 3e-3  # rad, full angle of a beam of an HDL-32E (its manual)
-FLAKES = 3  # strongest echoes of a beam that are looked at: on recorded sweeps more change nothing
+FLAKES = 3  # strongest echoes of a beam that are looked at; on recorded sweeps more hardly change anything
 PERCENT = 2.55  # reflectivity at intensity 1: Velodyne's 100 of 255 is a white diffuse target (its manual)
 LEAST = 0.005  # reflectivity behind an intensity of 0
 
 WATER = (0.2e-3, 1.0e-3, 1.2e-3)  # metres, mean height of the water
 TEXTURE = 1.2e-3  # metres, depth of a pavement's texture (Hahner 2022)
 REFRACTION = 1.33  # of water against air
-NOISE_FLOOR = 0.2  # of the dry road's mean intensity at a distance (Robo3D's if light; what it is a share of: [ours])
+# Of the dry road's mean intensity at a distance [ours]; Robo3D's, which rises with severity, is one of fitted powers.
+NOISE_FLOOR = 0.2
 ROAD_BAND = 0.2  # metres about the plane (Hahner 2022)
 DISTANCE_BIN = 5.0  # metres
 
@@ -137,7 +138,7 @@ def wet_ground(points: Points, severity: int, rng: np.random.Generator) -> Point
     road = fit_road(points)
     if road is None:
         return points.copy()
-    wet = np.flatnonzero(np.abs(heights_above(points, road)) < ROAD_BAND)
+    wet = np.flatnonzero((np.abs(heights_above(points, road)) < ROAD_BAND) & np.isfinite(points[:, 3]))
     distance = _distances(points[wet])
     cosine = np.abs(points[wet, :3] @ road[0]) / distance
     filled = WATER[severity - 1] / TEXTURE

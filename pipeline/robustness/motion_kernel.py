@@ -20,7 +20,8 @@ def motion_kernel(radius: float, sigma: float, angle: float, width: int) -> NDAr
     """
     length, deviation = (value * width / REFERENCE_WIDTH for value in (2 * radius, sigma))
     length = min(length, 4 * deviation)  # what follows is less than a thousandth
-    along = np.linspace(0.0, length, int(2 * length) + 2)
+    samples = int(2 * length) + 2
+    along = (np.arange(samples) + 0.5) * length / samples
     weights = np.exp(-(along**2) / (2 * deviation**2))
     reach = int(np.ceil(length)) + 1
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1))

@@ -69,8 +69,8 @@ class MovingObjects:
         return pixels
 
     def _lost(self, frame: Frame, objects: int) -> NDArray[np.int64]:
-        """Which of the objects, the same in every sweep of the frame."""
-        rng = generator(self.seed, 0, frame.token, f"moving objects/{self.kind}/{self.severity}")
+        """Which of the objects; the same in every sweep of the frame, and a heavier severity adds to them."""
+        rng = generator(self.seed, 0, frame.token, "moving objects")
         return rng.permutation(objects)[: int(np.ceil(DROPOUT[self.severity - 1] * objects))]
 
 

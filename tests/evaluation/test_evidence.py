@@ -20,7 +20,7 @@ from pipeline.params import Dataset, Evaluate
 from tests.evaluation.nuscenes_by_hand import write_by_hand
 
 VERSION = "v1.0-embedded"
-EVALUATE = Evaluate("detection_cvpr_2019", 40.0, [0.35, 0.5, 0.65], batch=2)
+EVALUATE = Evaluate("detection_cvpr_2019", 40.0, [0.35, 0.5, 0.65], batch=2, calibration_frames=2)
 
 
 @dataclass(frozen=True)

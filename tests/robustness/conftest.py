@@ -22,3 +22,9 @@ def attacked_world(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     assert build_maps(world, 0.8, index, out)
     build_labels(dataset, Prepare(0.8, [1.0]), index, labels)
     return index, Labels.open(labels)
+
+
+@pytest.fixture(scope="session")
+def index(attacked_world: tuple[FrameIndex, Labels]) -> FrameIndex:
+    """Frames of the small world, three a scene."""
+    return attacked_world[0]

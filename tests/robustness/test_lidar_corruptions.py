@@ -21,8 +21,8 @@ POINTS_LEFT: dict[
     "motion_blur": [(1, 1), (1, 1), (1, 1)],
     "beam_missing": [(0.73, 0.77), (0.48, 0.52), (0.23, 0.27)],
     "crosstalk": [(1, 1), (1, 1), (1, 1)],
-    "incomplete_echo": [(0.9, 0.995), (0.9, 0.995), (0.9, 0.995)],
-    "cross_sensor": [(0.36, 0.39), (0.24, 0.26), (0.18, 0.20)],
+    "incomplete_echo": [(0.85, 0.98), (0.83, 0.98), (0.8, 0.98)],
+    "cross_sensor": [(0.36, 0.39), (0.24, 0.26), (0.12, 0.13)],
 }
 
 
@@ -70,6 +70,19 @@ def test_no_points_and_points_at_the_sensor(name: str, severity: int) -> None:
     few = np.zeros((4, 5), np.float32)
     few[:, 4] = np.arange(4)
     assert np.isfinite(LIDAR_CORRUPTIONS[name](few, severity, np.random.default_rng(0))).all()
+
+
+@EACH
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_points_that_are_not_finite_harm_no_other(name: str) -> None:
+    points = road_and_wall()
+    points[::2, 3] = 0.03
+    clean = LIDAR_CORRUPTIONS[name](points, 2, generator(7, 0, "t", name))
+    points[100, 0], points[200, 1], points[300, 3] = np.nan, np.inf, np.nan
+    bad = ~np.isfinite(points).all(axis=1)
+    struck = LIDAR_CORRUPTIONS[name](points, 2, generator(7, 0, "t", name))
+    assert (~np.isfinite(struck).all(axis=1)).sum() <= bad.sum() == 3
+    assert abs(len(struck) - len(clean)) < 10
 
 
 @pytest.mark.real_data

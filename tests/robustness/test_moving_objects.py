@@ -83,6 +83,13 @@ def test_a_share_of_the_moving_objects_is_lost(severity: int, lag: float) -> Non
     np.testing.assert_array_equal(left, points[~np.isin(points[:, 4], list(lost))])
 
 
+def test_a_heavier_severity_loses_more_of_the_same() -> None:
+    frame = key_frame()
+    points = cloud(frame, 0.0)
+    left = [owners(MovingObjects("dropout", s, 0, KnownBoxes()).sweep(frame, 0.0, points)) for s in (1, 2, 3)]
+    assert left[0] > left[1] > left[2] == {PARKED, 99}
+
+
 def test_the_same_objects_are_lost_in_every_sweep_and_others_in_another_frame() -> None:
     dropout = MovingObjects("dropout", 1, 0, KnownBoxes())
     left = [

@@ -226,7 +226,8 @@ class Watcher(nn.Module):
 
     def decode(self, outputs: list[Tensor]) -> list[Detections]:
         return [
-            Detections(boxes, torch.zeros(len(boxes), dtype=torch.long), torch.ones(len(boxes))) for boxes in outputs
+            Detections(boxes=boxes, scores=torch.ones(len(boxes)), classes=torch.zeros(len(boxes)).long())
+            for boxes in outputs
         ]
 
 
