@@ -45,7 +45,6 @@ from pipeline.training.distill_camera import distill_camera
 from pipeline.training.finetune import finetune
 from pipeline.training.loop import Run
 from pipeline.training.pretrain_lidar import LidarEmbedding, pretrain_lidar
-from pipeline.training.schedule import total_steps
 
 TRAININGS = ("PRC", "RAD", "fine-tuning L", "fine-tuning LC")
 KEYFRAMES = 4  # of a scene
@@ -132,6 +131,7 @@ def prepare(conf: Path, project: Path) -> None:
     composed = load_params(project / "params.yaml")
     content["dataset"]["root"] = str(project / "world")
     content["prepare"] |= {"map_resolution": 1.0, "fractions": [1.0]}
+    content["finetune"]["trials"] = ["detection-1.0", "map-1.0"]
     (project / "params.yaml").write_text(yaml.safe_dump(content))
     runtime = quiet_runtime(1)
     (project / "runtime.yaml").write_text(yaml.safe_dump(vars(runtime)))
@@ -245,9 +245,8 @@ def estimate(conf: Path, speeds: dict[str, Speed]) -> dict[str, list[str]]:
     rows = {}
     for name, flops in a_frame.items():
         schedule = schedule_of(params, name)
-        trained = schedule.batch * total_steps(
-            schedule, round(frames * FRACTION) if name.startswith("fine") else frames
-        )
+        seen = round(frames * FRACTION) if name.startswith("fine") else frames
+        trained = schedule.batch * schedule.total_steps(seen)
         rows[name] = [f"{flops / 1e9:.0f}", f"{trained:,}", f"{trained * flops / speeds[name].rate / 3600:,.0f}"]
     return rows
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli_corruptions import corruptions
 from pipeline.cli_lineage import audit, diff, export, lineage, ls
 from pipeline.cli_model import model
 from pipeline.cli_regions import regions
@@ -13,7 +14,7 @@ from pipeline.errors import user_errors
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(regions, name="regions")
-for command in (model, audit, diff, lineage, ls, export, replay):
+for command in (model, audit, diff, lineage, ls, export, replay, corruptions):
     app.command()(command)
 
 

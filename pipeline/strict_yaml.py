@@ -18,8 +18,14 @@ _NAMES: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true 
 _NAMES |= {type(None): "null", list: "a list", dict: "a group of keys"}
 
 
+def read_exponents(loader: type[yaml.SafeLoader | yaml.CSafeLoader]) -> None:
+    """Lets a loader of PyYAML read 1e-3 as a number, as YAML 1.2, DVC and Hydra do."""
+    pattern = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+    loader.add_implicit_resolver("tag:yaml.org,2002:float", pattern, list("-+0123456789."))
+
+
 class _Loader(yaml.SafeLoader):
-    """Safe, refuses a key given twice, and reads 1e-3 as a number (as YAML 1.2, DVC and Hydra do)."""
+    """Safe, refuses a key given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if key.value != "<<"]
@@ -28,9 +34,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
-)
+read_exponents(_Loader)
 
 
 def read_model(model: type[Model], path: Path) -> Model:

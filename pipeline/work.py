@@ -1,7 +1,7 @@
 """Which params and runtime settings decide what a unit of each stage's work costs: the keys of throughput notes.
 
 A unit is a frame that passes through once: one of `simulate`, `prepare`, `regions` and `region_quality`, one of a batch
-of a training, one that one model of `evaluate` predicts.
+of a training, one that one model predicts in `evaluate` or under one condition of `stress`.
 """
 
 from pipeline.params import Params, Runtime, Schedule
@@ -51,6 +51,12 @@ def finetune_work(params: Params, runtime: Runtime, modality: str, task: str) ->
 def evaluate_work(params: Params, runtime: Runtime, modality: str) -> str:
     """A frame through one model, its share of loading and scoring included."""
     return work_key("evaluate", _networks(params, runtime, params.evaluate.batch) | {"modality": modality})
+
+
+def stress_work(params: Params, runtime: Runtime, modality: str, family: str) -> str:
+    """A frame through one model under one condition, its share of loading, disturbing and scoring included."""
+    decisive = {"modality": modality, "family": family, "processes": (runtime.workers, runtime.devices)}
+    return work_key("stress", _networks(params, runtime, params.evaluate.batch) | decisive)
 
 
 def _networks(params: Params, runtime: Runtime, batch: int) -> dict[str, object]:

@@ -54,8 +54,18 @@ class Cell:
             "networks": params.networks,
             "finetune.augmentation": own.augmentation,
             "finetune.pretrained_lr": own.pretrained_lr,
-            "schedule": own.schedule_of(task),
+            "schedule": own.schedule_for(task, self.training_frames),
         }
+
+    @property
+    def training_frames(self) -> int:
+        """Frames of the whole training split, of which this cell may use the labels of some."""
+        params = load_params()
+        if params.finetune.equal != "iterations":
+            return 0  # no schedule asks for it, and a cell that was trained ahead is published without the index
+        from pipeline.frames.index import FrameIndex
+
+        return len(FrameIndex.open(Path("data/index"), Path(params.dataset.root)).split(params.dataset.train_split))
 
     @property
     def scratch(self) -> Path:

@@ -7,7 +7,8 @@ from pipeline.artifacts.publish import publish
 from pipeline.errors import user_errors
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.index_building import build_index
-from pipeline.frames.labels import build_labels
+from pipeline.frames.label_lists import committed_lists
+from pipeline.frames.labels import Labels, build_labels
 from pipeline.frames.map_drawing import build_maps
 from pipeline.params import load_params
 from pipeline.throughput import measured
@@ -37,7 +38,8 @@ def main() -> None:
         # No labelled tokens here: what a model has seen is decided by the fraction it is fine-tuned on.
         write_card(
             labels, kind="labels", stage="prepare", params={"dataset": dataset, "prepare": params.prepare},
-            inputs=[INDEX, tables],
+            inputs=[INDEX, tables, *filter(None, [committed_lists(dataset)])],
+            details={"label lists": Labels.open(labels).ledger()},
         )  # fmt: skip
 
 

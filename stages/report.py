@@ -10,8 +10,10 @@ from pipeline.errors import user_errors
 from pipeline.evaluation.record import name_cell, six_digits
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
-from pipeline.params import Params, load_params
+from pipeline.params import Params, corruption_families, load_params
 from pipeline.regions.store import RegionStore
+from pipeline.reporting.class_tables import class_tables
+from pipeline.reporting.comparison import Row, compare_arms, comparison_table, few_seeds, pairs_of
 from pipeline.reporting.gallery import (
     Group,
     choose_frames,
@@ -20,11 +22,12 @@ from pipeline.reporting.gallery import (
     draw_projection_figures,
     draw_region_figures,
 )
+from pipeline.reporting.label_ledger import ledger_table
 from pipeline.reporting.page import Report, print_tables, render_html, render_markdown
 from pipeline.reporting.probes import draw_probes, probe_table, probed
+from pipeline.reporting.robustness import Robustness
 from pipeline.reporting.table import (
     BRIEF,
-    class_table,
     degenerate_cells,
     headline_means,
     loss_table,
@@ -32,9 +35,11 @@ from pipeline.reporting.table import (
     read_results,
     result_tables,
 )
+from pipeline.robustness.record import read_stress
 
 INDEX, LABELS, REGIONS = Path("data/index"), Path("data/labels"), Path("data/regions")
 RESULTS, CHECKPOINTS, PROBES = Path("data/results"), Path("data/checkpoints"), Path("data/probes")
+STRESS = Path("data/stress")
 INTRODUCTION = "Scores on the validation split. Every number is read from data/results, which `dvc repro` made."
 
 
@@ -44,22 +49,29 @@ def main() -> None:
     arms = params.finetune.arms
     values = read_results(RESULTS, arms)
     weak = degenerate_cells(RESULTS, arms)
-    warnings = [f"{cell} predicts nothing or the same everywhere: its score means nothing" for cell in weak]
+    warnings = [f"{cell}; its score means nothing" for cell in weak] + few_seeds(values)
     comparison = result_tables(values, params.report.reference_arm)
     brief = result_tables(values, params.report.reference_arm, BRIEF)
-    classes = [table for task in ("detection", "map") if (table := class_table(values, task))]
+    labels = ledger_table(Labels.open(LABELS).ledger(), set(values["fraction"]))
+    protocol = [table for table in (comparison_table(read_comparisons(params)), labels) if table]
+    robustness = read_robustness(params)
     pretraining = [table for table in [loss_table(CHECKPOINTS), probe_table(PROBES)] if table]
     with publish(Path("reports")) as draft:
-        title, tables = f"CALICO on {params.dataset.name}", comparison + pretraining + classes
-        report = Report(title, INTRODUCTION, warnings, tables, draw_figures(params, draft))
+        title = f"CALICO on {params.dataset.name}"
+        tables = comparison + protocol + robustness.tables() + pretraining + class_tables(values)
+        bars = robustness.draw(draft)
+        figures = draw_figures(params, draft) + [("Robustness", bars)] * bool(bars)
+        report = Report(title, INTRODUCTION, warnings, tables, figures)
         (draft / "results.md").write_text(render_markdown(report), encoding="utf-8")
         (draft / "index.html").write_text(render_html(report), encoding="utf-8")
-        (draft / "metrics.json").write_bytes(dump_json(six_digits(headline_means(values))))
+        headlines = headline_means(values) | {"robustness": robustness.metrics()}
+        (draft / "metrics.json").write_bytes(dump_json(six_digits(headlines)))
+        robustness.write(draft)
         write_card(
             draft,
             kind="report",
             stage="report",
-            params={"report": params.report, "finetune": params.finetune},
+            params={"report": params.report, "finetune": params.finetune, "stress.families": params.stress.families},
             inputs=[
                 INDEX,
                 LABELS,
@@ -67,9 +79,26 @@ def main() -> None:
                 *pretrained(CHECKPOINTS),
                 *probed(PROBES),
                 *(RESULTS / arm for arm in arms),
+                *(STRESS / arm / family for arm in arms for family in params.stress.families),
             ],
         )
-    print_tables(brief + pretraining, warnings, Console())
+    print_tables(brief + robustness.brief() + pretraining, warnings, Console())
+
+
+def read_comparisons(params: Params) -> list[Row]:
+    """Every arm against the reference and against the scratch arm of its modality."""
+    modality = {arm: params.arms[arm].modality for arm in params.finetune.arms}
+    own = params.report
+    return compare_arms(RESULTS, pairs_of(modality, own.reference_arm, own.scratch_arms), own.resamples)
+
+
+def read_robustness(params: Params) -> Robustness:
+    """What corruptions cost every arm; nothing where none was tried."""
+    arms, own = params.finetune.arms, params.report
+    scratch = {arm: own.scratch_arms[params.arms[arm].modality] for arm in arms}
+    return Robustness(
+        read_stress(STRESS, arms, corruption_families(params.stress.families)), scratch, own.reference_arm
+    )
 
 
 def draw_figures(params: Params, out: Path) -> list[Group]:

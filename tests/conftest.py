@@ -47,6 +47,7 @@ def region_template(world: Path, world_runtime: Runtime, tmp_path_factory: pytes
     content = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())
     content["dataset"]["root"] = str(world)
     content["prepare"] |= {"map_resolution": 1.0, "fractions": [1.0]}
+    content["finetune"]["trials"] = ["detection-1.0", "map-1.0"]
     content["regions"]["frames_per_shard"] = 2
     (project / "params.yaml").write_text(yaml.safe_dump(content))
     (project / "runtime.yaml").write_text(yaml.safe_dump(vars(world_runtime)))

@@ -14,7 +14,7 @@ from pipeline.params import load_params
 
 ROOT = Path(__file__).parents[1]
 SIMULATED = ("embedded", "embedded_64")
-RECORDED = ("nuscenes", "nuscenes_mini", "nuscenes_sample")
+RECORDED = ("nuscenes", "nuscenes_mini", "nuscenes_sample", "nuscenes_test")
 
 
 @pytest.fixture
@@ -36,9 +36,10 @@ def test_params_yaml_is_the_composition_of_conf() -> None:
 
 def test_committed_choice_is_the_embedded_world_without_values_over_it() -> None:
     chosen = read_choice(ROOT / "conf")
-    assert chosen == ({"regions": "paper", "scale": "embedded", "dataset": "embedded", "experiment": "main"}, {}), (
-        "git checkout conf/config.yaml params.yaml"
-    )
+    groups = {
+        "regions": "paper", "scale": "embedded", "schedule": "budget", "dataset": "embedded", "experiment": "main"
+    }  # fmt: skip
+    assert chosen == (groups, {}), "git checkout conf/config.yaml params.yaml"
 
 
 def test_a_preset_of_regions_is_one_word_away_and_back(project: Path) -> None:
@@ -48,6 +49,28 @@ def test_a_preset_of_regions_is_one_word_away_and_back(project: Path) -> None:
     assert (regions.dims, regions.range_scale, regions.split_eps) == (3, 20.0, 0.25)
     configure(["regions=paper"], root=project)
     assert (project / "params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("schedule", ["budget", "equal_epochs", "equal_iterations"])
+@pytest.mark.parametrize("scale", ["embedded", "paper"])
+def test_a_named_schedule_says_what_every_fraction_gets(schedule: str, scale: str, project: Path) -> None:
+    """Steps of the detection trials with 10 % and all of 28,130 frames (nuScenes), or of 184 (embedded)."""
+    configure(
+        [f"schedule={schedule}", f"scale={scale}", "prepare.fractions=[0.1,1.0]", "finetune.trials=[]"], root=project
+    )
+    own, full = load_params(project / "params.yaml").finetune, 184 if scale == "embedded" else 28130
+    schedules = own.schedule_for("detection", full)
+    few, all_steps = schedules.total_steps(round(full * 0.1)), schedules.total_steps(full)
+    expected = {
+        ("embedded", "budget"): (252, 560), ("embedded", "equal_epochs"): (252, 2576),
+        ("embedded", "equal_iterations"): (560, 560),
+        ("paper", "budget"): (7033, 70325), ("paper", "equal_epochs"): (7033, 70325),
+        ("paper", "equal_iterations"): (70325, 70325),
+    }  # fmt: skip
+    assert (few, all_steps) == expected[scale, schedule]
+    assert own.schedule_for("map", full).total_steps(full) == (
+        {"equal_epochs": 2576}.get(schedule, 400) if scale == "embedded" else 70325
+    )
 
 
 @pytest.mark.parametrize("scale", ["embedded", "paper", "paper_voxels"])

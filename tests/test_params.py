@@ -93,6 +93,17 @@ def test_other_forms_are_no_trial(trial: str) -> None:
         parse_trial(trial)
 
 
+def test_a_trial_without_a_token_list_is_refused() -> None:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["prepare"]["fractions"] = [0.1, 1.0]
+    content["finetune"]["trials"] = ["detection-0.1", "map-0.2"]
+    with pytest.raises(UserError, match=r"finetune\.trials has map-0\.2, but prepare\.fractions lacks 0\.2: 0\.1, 1"):
+        build_model(Params, content, "params.yaml")
+    content["finetune"]["trials"] = []
+    content["prepare"]["fractions"] = []
+    assert build_model(Params, content, "params.yaml").finetune.fractions("map") == []
+
+
 def test_fractions_of_a_task_keep_their_order() -> None:
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     content["finetune"]["trials"] = ["detection-1.0", "detection-0.1"]

@@ -84,6 +84,10 @@ def _details(link: Link, number: int) -> str:
     card = link.card
     if card:
         rows["labelled frames"] = labels_text(card)
+        lists = card.get("details", {}).get("label lists", {})
+        rows |= {
+            f"labels of fraction {name}": f"{own['frames']} frames, {own['sha256']}" for name, own in lists.items()
+        }
         rows["seeds"] = ", ".join(map(str, card.get("seeds", [])))
         rows["code"] = f"{len(card['code']['files'])} files, {card['code'].get('digest', '')}"
         rows |= {f"environment: {name}": str(value) for name, value in flatten(card.get("environment", {}))}

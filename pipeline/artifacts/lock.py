@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -12,18 +11,17 @@ import yaml
 
 from pipeline.artifacts.view import Digests, ignored
 from pipeline.errors import UserError
+from pipeline.strict_yaml import read_exponents
 
 LOCK = "dvc.lock"
 PARAMS = "params.yaml"
 
 
 class _Loader(yaml.CSafeLoader):
-    """Safe, fast (dvc.lock has ten thousand lines), and reads 1e-05 as a number, as YAML 1.2 and DVC do."""
+    """Safe and fast: dvc.lock has ten thousand lines."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
-)
+read_exponents(_Loader)
 
 
 @dataclass(frozen=True)

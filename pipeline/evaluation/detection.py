@@ -13,6 +13,7 @@ from pipeline.geometry.transforms import Matrix, inverse
 
 MAX_BOXES = 500  # a sample; the devkit and the official server refuse more
 
+SMALLEST = 0.001  # metres; the devkit fails on a box without extent, and lengths are rounded to this
 MOVING_SPEED = 0.2  # m/s; the rule of mmdetection3d, BEVFusion and most published submissions
 MOVING = {
     "car": "vehicle.moving",
@@ -113,17 +114,6 @@ def attribute_of(name: str, speed: float) -> str:
     return (MOVING if speed > MOVING_SPEED else STANDING)[name]
 
 
-def is_degenerate(predictions: Sequence[ScoredBoxes]) -> bool:
-    """True for predictions that carry nothing: no box, one score for all boxes, or the same boxes in every frame."""
-    scores = np.concatenate([frame.scores for frame in predictions]) if predictions else np.zeros(0)
-    if len(scores) == 0 or (len(scores) > 1 and np.ptp(scores) == 0):
-        return True
-    first = predictions[0].boxes
-    return len(predictions) > 1 and all(
-        frame.boxes.shape == first.shape and np.allclose(frame.boxes, first, atol=1e-4) for frame in predictions[1:]
-    )
-
-
 def _sample_results(frame: Posed, predicted: ScoredBoxes | None) -> list[dict[str, Any]]:
     if predicted is None:
         return []
@@ -139,7 +129,7 @@ def _sample_results(frame: Posed, predicted: ScoredBoxes | None) -> list[dict[st
             {
                 "sample_token": frame.token,
                 "translation": [round(x, 3), round(y, 3), round(z, 3)],
-                "size": [round(width, 3), round(length, 3), round(height, 3)],
+                "size": [max(round(side, 3), SMALLEST) for side in (width, length, height)],
                 "rotation": [round(float(np.cos(yaw / 2)), 6), 0.0, 0.0, round(float(np.sin(yaw / 2)), 6)],
                 "velocity": [round(vx, 3), round(vy, 3)],
                 "detection_name": name,

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.evaluation.matching import match_boxes
+from pipeline.evaluation.precision_recall import write_precision_recall
 from pipeline.frames.labels import DETECTION_CLASSES
 from pipeline.params import Dataset, Evaluate
 
 TP_NAMES = {
     "trans_err": "mATE", "scale_err": "mASE", "orient_err": "mAOE", "vel_err": "mAVE", "attr_err": "mAAE"
 }  # fmt: skip
+CLASS_TP_NAMES = {name: short.removeprefix("m") for name, short in TP_NAMES.items()}  # of one class: ATE, ASE, …
 VERSION_OF_SPLIT = {"mini_train": "mini", "mini_val": "mini", "test": "test"}  # the others belong to trainval
 FAR_AWAY = 1e6  # metres; beyond every class range
 
@@ -67,13 +70,21 @@ class DevkitScorer:
         _check_split(dataset)
         self.split = dataset.val_split
 
-    def score(self, submission: dict[str, Any]) -> dict[str, Any]:
+    def score(
+        self, submission: dict[str, Any], *, evidence: Path | None = None, curves: Path | None = None
+    ) -> dict[str, Any]:
         """Scores one submission (see `build_submission`).
+
+        Args:
+            submission: boxes of every sample of the split.
+            evidence: where to keep what AP was counted from, box by box (`DetectionEvidence`); None = nowhere.
+            curves: where to write precision over recall at the distance of true positives, 2 m; None = nowhere.
 
         Returns:
             NDS and mAP as the devkit defines them (over all ten classes, one that never occurs counting as AP 0);
-            mAP_present, the mean over `present` (classes with a box in range and with points); AP per class; the five
-            TP errors; `boxes`, the number of predictions. Floats; what is undefined is None.
+            mAP_present, the mean over `present` (classes with a box in range and with points); AP per class, and
+            `AP_at` per class of `present` and distance in metres; the five TP errors, and of each class of `present`
+            `TP_by_class`; `boxes`, the number of predictions. Floats; what is undefined is None or NaN.
 
         Raises:
             UserError: the submission does not cover exactly the samples of the split, or the split has no boxes.
@@ -94,19 +105,40 @@ class DevkitScorer:
                     where=f"split {self.split!r} of {self.tables.dataroot}",
                     remedy="index and tables disagree: run `dvc repro prepare`; is the split in dataset.splits too?",
                 ) from error
-            metrics, _ = evaluation.evaluate()
+            metrics, sampled = evaluation.evaluate()
+        if evidence:
+            match_boxes(evaluation.gt_boxes, evaluation.pred_boxes, self._scenes(evaluation), self.config).save(
+                evidence
+            )
         average = {name: float(value) for name, value in metrics.mean_dist_aps.items()}
         truth = {box.detection_name for box in evaluation.gt_boxes.all}
         present = [name for name in DETECTION_CLASSES if name in truth]
+        if curves:
+            at = {name: sampled[name, self.config.dist_th_tp] for name in DETECTION_CLASSES}
+            recall = next(iter(at.values())).recall
+            write_precision_recall(curves, recall, {name: of.precision for name, of in at.items()}, present)
         return {
             "NDS": float(metrics.nd_score),
             "mAP": float(metrics.mean_ap),
             "mAP_present": float(np.mean([average[name] for name in present])) if present else None,
             "present": present,
             "AP": {name: average[name] for name in DETECTION_CLASSES},
+            "AP_at": {
+                name: {f"{metres:g}": float(metrics.get_label_ap(name, metres)) for metres in self.config.dist_ths}
+                for name in present
+            },
+            "TP_by_class": {
+                name: {short: float(metrics.get_label_tp(name, error)) for error, short in CLASS_TP_NAMES.items()}
+                for name in present
+            },
             "TP_errors": {TP_NAMES[name]: float(value) for name, value in metrics.tp_errors.items()},
             "boxes": sum(len(boxes) for boxes in submission["results"].values()),
         }
+
+    def _scenes(self, evaluation: Any) -> dict[str, str]:
+        """Sample token -> scene name."""
+        scene_of = {token: self.tables.get("sample", token)["scene_token"] for token in evaluation.sample_tokens}
+        return {token: self.tables.get("scene", scene)["name"] for token, scene in scene_of.items()}
 
 
 def _never_empty(submission: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Intersection over union of BEV map segmentation, counted in whole cells."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,15 @@ class MapCounts:
         with np.errstate(invalid="ignore"):
             return np.asarray(self.intersection / union, np.float64)
 
+    def best_thresholds(self, allowed: Sequence[float]) -> NDArray[np.float64]:
+        """float64 [C]: of the thresholds `allowed` the one with the best IoU on these cells, of equal ones the lowest.
+
+        NaN for a class without a true cell: nothing tells its threshold.
+        """
+        chosen = np.flatnonzero(np.isin(self.thresholds, allowed))
+        best = self.thresholds[chosen[np.argmax(np.nan_to_num(self.iou()[:, chosen]), axis=1)]]
+        return np.where(self.truth > 0, best, np.nan)
+
 
 @dataclass(frozen=True)
 class MapPictures:
@@ -65,6 +75,13 @@ class MapPictures:
     tokens: tuple[str, ...]
     predicted: NDArray[np.bool_]
     truth: NDArray[np.bool_]
+
+    @staticmethod
+    def of(maps: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> "MapPictures":
+        """From (predicted, truth), bool [C, S, S] each, by sample token; there may be none."""
+        nothing = np.zeros((0, len(MAP_CLASSES), 0, 0), np.bool_)
+        predicted, truth = (np.stack([of[which] for of in maps.values()]) if maps else nothing for which in (0, 1))
+        return MapPictures(tuple(maps), predicted, truth)
 
     def save(self, path: Path) -> None:
         """Writes bits to a compressed .npz; equal maps give equal bytes."""
@@ -98,7 +115,7 @@ class MapPictures:
 
 
 def count_cells(
-    probabilities: NDArray[np.floating[Any]], truth: NDArray[np.generic], thresholds: list[float]
+    probabilities: NDArray[np.floating[Any]], truth: NDArray[np.generic], thresholds: Sequence[float]
 ) -> MapCounts:
     """Counts one batch.
 
@@ -122,37 +139,65 @@ def count_cells(
     )
 
 
-def map_metrics(counts: MapCounts, thresholds: list[float]) -> dict[str, Any]:
-    """IoU of every class that occurs in the truth, and their means.
+def map_metrics(
+    scenes: Mapping[str, MapCounts], thresholds: Sequence[float], calibrated: NDArray[np.float64] | None = None
+) -> dict[str, Any]:
+    """IoU of every class that occurs in the truth, over the cells of all scenes, and their means.
 
-    Two numbers, never to be mixed up: `iou_at_half` uses the threshold 0.5 chosen before looking; `iou_best` takes for
-    each class the threshold that is best on these very frames, an oracle that the BEV literature (BEVFusion and what
-    follows it) publishes.
+    Three numbers, never to be mixed up. `iou_best` takes for each class the threshold that is best on these very
+    frames: an oracle, which the BEV literature (BEVFusion and what follows it) publishes. `iou_calibrated` takes the
+    one that was best on labelled training frames, so nothing was chosen on validation. `iou_at_half` takes 0.5.
 
     Args:
-        counts: of the whole split.
-        thresholds: the oracle's choices.
+        scenes: scene name -> its counts; the whole split.
+        thresholds: the choices of the oracle and of the calibration.
+        calibrated: float64 [C], `MapCounts.best_thresholds` of training frames; where it is NaN, 0.5 is taken. None
+            leaves the calibrated numbers out.
 
     Returns:
-        mIoU_best, mIoU_at_half, iou_best, best_threshold and iou_at_half by class, iou by class and threshold;
-        `absent`, the classes without a true cell, which are left out of all of these; `degenerate`, true where every
-        class is predicted in all cells or in none at every threshold. Means are None if no class occurs.
+        mIoU_best, mIoU_calibrated and mIoU_at_half; iou_best, iou_calibrated, iou_at_half, best_threshold and
+        calibrated_threshold by class; iou by class and threshold; `absent`, the classes without a true cell, which are
+        left out of all of these; `degenerate`, see `maps_degeneracy`. Means are None if no class occurs.
     """
+    counts = total_counts(scenes)
     iou = counts.iou()
-    half = int(np.flatnonzero(counts.thresholds == HALF)[0])
-    chosen = [index for index, edge in enumerate(counts.thresholds) if edge in thresholds]
     present = [index for index in range(len(MAP_CLASSES)) if counts.truth[index] > 0]
-    best = {index: chosen[int(np.argmax(iou[index, chosen]))] for index in present}
-    constant = (counts.predicted == 0) | (counts.predicted == counts.cells)
-    return {
-        "mIoU_best": float(np.mean([iou[index, best[index]] for index in present])) if present else None,
-        "mIoU_at_half": float(np.mean([iou[index, half] for index in present])) if present else None,
-        "iou_best": {MAP_CLASSES[index]: float(iou[index, best[index]]) for index in present},
-        "best_threshold": {MAP_CLASSES[index]: float(counts.thresholds[best[index]]) for index in present},
-        "iou_at_half": {MAP_CLASSES[index]: float(iou[index, half]) for index in present},
+    choices = {"best": counts.best_thresholds(thresholds), "at_half": np.full(len(MAP_CLASSES), HALF)}
+    if calibrated is not None:
+        choices["calibrated"] = np.where(np.isnan(calibrated), HALF, calibrated)
+    metrics: dict[str, Any] = {}
+    for choice, edges in choices.items():
+        columns = {index: int(np.flatnonzero(counts.thresholds == edges[index])[0]) for index in present}
+        chosen = {MAP_CLASSES[index]: float(iou[index, column]) for index, column in columns.items()}
+        metrics[f"iou_{choice}"] = chosen
+        metrics[f"mIoU_{choice}"] = float(np.mean(list(chosen.values()))) if present else None
+        if choice != "at_half":
+            metrics[f"{choice}_threshold"] = {MAP_CLASSES[index]: float(edges[index]) for index in present}
+    every = [t for t, edge in enumerate(counts.thresholds) if edge in thresholds]
+    return metrics | {
         "iou": {
-            MAP_CLASSES[index]: {f"{counts.thresholds[t]:g}": float(iou[index, t]) for t in chosen} for index in present
+            MAP_CLASSES[index]: {f"{counts.thresholds[t]:g}": float(iou[index, t]) for t in every} for index in present
         },
         "absent": [MAP_CLASSES[index] for index in range(len(MAP_CLASSES)) if index not in present],
-        "degenerate": bool(constant.all()),
+        "degenerate": maps_degeneracy(scenes),
     }
+
+
+def total_counts(scenes: Mapping[str, MapCounts]) -> MapCounts:
+    """The counts over all scenes; there must be one."""
+    first, *rest = scenes.values()
+    return sum(rest, first)
+
+
+def maps_degeneracy(scenes: Mapping[str, MapCounts]) -> str | None:
+    """Why the maps carry nothing; None where they may carry something.
+
+    The first that holds: every class predicted in all cells or in none at every threshold (what is not finite counts as
+    not predicted); in each of several scenes the same share of cells of every class at every threshold, which maps
+    have in common only if all of them are the same.
+    """
+    counts = total_counts(scenes)
+    if ((counts.predicted == 0) | (counts.predicted == counts.cells)).all():
+        return "every class is predicted everywhere or nowhere"
+    same = all((of.predicted * counts.cells == counts.predicted * of.cells).all() for of in scenes.values())
+    return "the map is the same in every scene, seen from the sensor" if same and len(scenes) > 1 else None

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import numpy as np
 import torch
 
 from pipeline.artifacts.checkpoint import load_weights
@@ -41,7 +40,13 @@ def open_model(
 
 
 def predict_boxes(
-    models: Mapping[str, BevModel], loader: FrameLoader, positions: Sequence[int], batch: int, device: torch.device
+    models: Mapping[str, BevModel],
+    loader: FrameLoader,
+    positions: Sequence[int],
+    batch: int,
+    device: torch.device,
+    *,
+    title: str = "predict",
 ) -> dict[str, dict[str, ScoredBoxes]]:
     """Boxes of every model on every frame.
 
@@ -51,12 +56,13 @@ def predict_boxes(
         positions: of the frames in the index.
         batch: frames at a time.
         device: where the models are.
+        title: shown before the progress bar.
 
     Returns:
         cell -> sample token -> boxes in the LiDAR frame.
     """
     predictions: dict[str, dict[str, ScoredBoxes]] = {cell: {} for cell in models}
-    for cell, frames, outputs in _run(models, loader, positions, batch, device):
+    for cell, frames, outputs in _run(models, loader, positions, batch, device, title):
         head = models[cell].head
         if isinstance(head, MapHead):
             raise ValueError(f"{cell} is no detection model")
@@ -74,51 +80,51 @@ def count_maps(
     batch: int,
     device: torch.device,
     *,
-    thresholds: list[float],
+    thresholds: Sequence[float],
     keep: Sequence[str],
-) -> dict[str, tuple[MapCounts, MapPictures]]:
-    """Map segmentation counted cell by cell, so that memory does not grow with the number of frames.
+    title: str = "predict",
+) -> dict[str, tuple[dict[str, MapCounts], MapPictures]]:
+    """Map segmentation counted scene by scene, so that memory does not grow with the number of frames.
 
     Args:
         models: cell -> map model; see `predict_boxes` for what is not told here.
         thresholds: probabilities from which a cell counts as predicted.
         keep: sample tokens whose maps are kept for figures.
+        title: shown before the progress bar.
 
     Returns:
-        cell -> (counts over all frames, maps of the kept ones).
+        cell -> (scene name -> counts over its frames, maps of the kept frames).
     """
-    counts: dict[str, MapCounts] = {}
-    kept: dict[str, list[tuple[str, Any, Any]]] = {cell: [] for cell in models}
-    for cell, frames, outputs in _run(models, loader, positions, batch, device):
+    tokens, names = loader.index.tokens, loader.index.scenes
+    scene_of = {tokens[position]: names[position] for position in positions}
+    counts: dict[str, dict[str, MapCounts]] = {cell: {} for cell in models}
+    kept: dict[str, dict[str, tuple[Any, Any]]] = {cell: {} for cell in models}
+    for cell, frames, outputs in _run(models, loader, positions, batch, device, title):
         if frames.map_masks is None:
             raise ValueError("the loader gives no map masks")
         probabilities = torch.sigmoid(outputs.float()).cpu().numpy()
         truth = frames.map_masks.cpu().numpy() > HALF
-        counted = count_cells(probabilities, truth, thresholds)
-        counts[cell] = counts[cell] + counted if cell in counts else counted
         for row, token in enumerate(frames.tokens):
+            counted = count_cells(probabilities[row : row + 1], truth[row : row + 1], thresholds)
+            before = counts[cell].get(scene_of[token])
+            counts[cell][scene_of[token]] = before + counted if before else counted
             if token in keep:
-                kept[cell].append((token, probabilities[row] >= HALF, truth[row]))
-    return {
-        cell: (
-            counts[cell],
-            MapPictures(
-                tuple(token for token, _, _ in kept[cell]),
-                np.stack([predicted for _, predicted, _ in kept[cell]]),
-                np.stack([truth for _, _, truth in kept[cell]]),
-            ),
-        )
-        for cell in models
-    }
+                kept[cell][token] = probabilities[row] >= HALF, truth[row]
+    return {cell: (counts[cell], MapPictures.of(kept[cell])) for cell in models}
 
 
 def _run(
-    models: Mapping[str, BevModel], loader: FrameLoader, positions: Sequence[int], batch: int, device: torch.device
+    models: Mapping[str, BevModel],
+    loader: FrameLoader,
+    positions: Sequence[int],
+    batch: int,
+    device: torch.device,
+    title: str,
 ) -> Iterator[tuple[str, FrameBatch, Any]]:
     """Yields (cell, frames, outputs); `loader` does not augment, so the BEV frame is the LiDAR frame."""
     starts = range(0, len(positions), batch)
     with progress_bar() as bar, torch.inference_mode():
-        for start in bar.track(starts, description="predict"):
+        for start in bar.track(starts, description=title):
             frames = loader.load(list(positions[start : start + batch])).to(device)
             for cell, model in models.items():
                 yield cell, frames, model(frames)

@@ -16,7 +16,11 @@ CPU = torch.device("cpu")
 
 
 class FrameLoader:
-    """Loads and augments frames; holds no state that a batch could depend on."""
+    """Loads and augments frames; holds no state that a batch could depend on.
+
+    Attributes:
+        index: the frames.
+    """
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class FrameLoader:
         Raises:
             UserError: `map_grid` is given and the dataset has no maps.
         """
+        self.index = index
         self._reader = FrameReader(
             index, frames, grid, regions=regions, labels=labels, map_grid=map_grid, images=images,
             augmentation=augmentation, disturbance=disturbance,

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +13,12 @@ from pipeline.errors import UserError
 from pipeline.frames.annotation_labels import (
     DETECTION_CLASS_OF,
     Annotations,
+    has_annotations,
     no_annotations,
     read_annotations,
 )
 from pipeline.frames.index import FrameIndex
+from pipeline.frames.label_lists import check_lists, committed_lists, ledger
 from pipeline.frames.splits import fraction_scenes
 from pipeline.geometry.boxes import BOX_FIELDS
 from pipeline.geometry.transforms import inverse, matrix_from_pose
@@ -24,21 +27,24 @@ from pipeline.params.classes import DETECTION_CLASSES
 
 __all__ = ["DETECTION_CLASSES", "DETECTION_CLASS_OF", "Labels", "build_labels"]
 
+LEDGER = "fractions.json"  # scenes, frames and digests of every token list
 _SLICE = 1 << 16  # boxes that are moved at once
 
 
 def build_labels(dataset: Dataset, prepare: Prepare, index: FrameIndex, out: Path) -> None:
     """Writes the labels of every frame and one token list per fraction; of Argoverse 2 no labels are read.
 
+    Tables without a single annotation, those of the official test set, give labels without boxes and no token list.
+
     Args:
         dataset: root, table directory and the training split that the fractions are shares of.
         prepare: `fractions`.
         index: the frames.
-        out: an existing directory; holds frames.feather, boxes.feather and fraction-<f>.json afterwards.
+        out: an existing directory; holds frames.feather, boxes.feather, fraction-<f>.json and `LEDGER` afterwards.
 
     Raises:
         UserError: an annotation table is missing or broken, or a fraction is impossible; or a fraction is asked of a
-            dataset whose labels are not read.
+            dataset whose labels are not read; or the scenes of a fraction are not those committed for this dataset.
     """
     if dataset.format != "nuscenes" and prepare.fractions:
         raise UserError(
@@ -46,8 +52,11 @@ def build_labels(dataset: Dataset, prepare: Prepare, index: FrameIndex, out: Pat
             where="prepare.fractions",
             remedy="run `calico configure prepare.fractions=[] finetune.trials=[]`: pre-training needs no label",
         )
-    scenes = index.split_scenes(dataset.train_split)
-    kept = {fraction: set(fraction_scenes(scenes, fraction)) for fraction in prepare.fractions}
+    annotated = has_annotations(dataset)
+    scenes = index.split_scenes(dataset.train_split) if annotated else []
+    kept = {fraction: set(fraction_scenes(scenes, fraction)) for fraction in prepare.fractions if annotated}
+    if annotated and (committed := committed_lists(dataset)):
+        check_lists(committed, dataset.train_split, scenes, kept)
     rows = read_annotations(dataset, index) if dataset.format == "nuscenes" else no_annotations()
     order = np.argsort(rows.frames, kind="stable")  # frame by frame, as the table has them within one
     slices = [order[first : first + _SLICE] for first in range(0, len(order), _SLICE)]
@@ -67,9 +76,11 @@ def build_labels(dataset: Dataset, prepare: Prepare, index: FrameIndex, out: Pat
     for name, content in (("boxes", table), ("frames", frames)):
         path = out / f"{name}.feather"
         feather.write_feather(content, path, compression="uncompressed", chunksize=max(1, content.num_rows))
-    for fraction, names in kept.items():
-        tokens = [token for token, scene in zip(index.tokens, index.scenes, strict=True) if scene in names]
-        (out / _fraction_file(fraction)).write_text(json.dumps(tokens, indent=1) + "\n", encoding="utf-8")
+    frames_of = list(zip(index.tokens, index.scenes, strict=True))
+    tokens = {fraction: [token for token, scene in frames_of if scene in names] for fraction, names in kept.items()}
+    for fraction, own in tokens.items():
+        (out / _fraction_file(fraction)).write_text(json.dumps(own, indent=1) + "\n", encoding="utf-8")
+    (out / LEDGER).write_text(json.dumps(ledger(kept, tokens), indent=1) + "\n", encoding="utf-8")
 
 
 class Labels:
@@ -116,6 +127,19 @@ class Labels:
         """
         first, last = self._spans[token]
         return np.nan_to_num(self._boxes[first:last]), self._classes[first:last], self._points[first:last]
+
+    def ledger(self) -> dict[str, dict[str, Any]]:
+        """What each fraction may use, see `pipeline.frames.label_lists.ledger`.
+
+        Raises:
+            UserError: the file is missing or broken.
+        """
+        path = self.path / LEDGER
+        try:
+            return dict(json.loads(path.read_bytes()))
+        except (OSError, ValueError, TypeError) as error:
+            problem = f"the ledger of the label fractions cannot be read: {error}"
+            raise UserError(problem, where=str(path), remedy="run `dvc repro prepare`") from error
 
     def fraction(self, fraction: float) -> list[str]:
         """Sample tokens whose labels this fraction may use, in frame order.

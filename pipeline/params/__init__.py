@@ -6,10 +6,12 @@ params.yaml holds every value that can change a result, one group per stage; run
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.params.checks import require
 from pipeline.params.data import Augmentation, Dataset, Frames, LidarLayout, Prepare, Simulate
 from pipeline.params.networks import CameraNetwork, Grid, Heads, LidarNetwork, Networks, TransFusion
 from pipeline.params.regions import Regions
 from pipeline.params.results import Evaluate, Probe, RegionQuality, Report
+from pipeline.params.robustness import Corruptions, Family, Stress, corruption_families
 from pipeline.params.runtime import Runtime, load_runtime
 from pipeline.params.training import (
     Arm,
@@ -28,10 +30,11 @@ from pipeline.params.training import (
 from pipeline.strict_yaml import read_model
 
 __all__ = [
-    "Arm", "Augmentation", "CameraMethod", "CameraNetwork", "Dataset", "DistillCamera", "Evaluate", "Finetune",
-    "Frames", "Grid", "Heads", "LidarLayout", "LidarMethod", "LidarNetwork", "Networks", "Params", "Prepare",
-    "PretrainLidar", "Probe", "Rapc", "RegionQuality", "Regions", "Report", "Runtime", "Schedule", "Simulate",
-    "SphereProposals", "TransFusion", "camera_method", "lidar_method", "load_params", "load_runtime", "parse_trial",
+    "Arm", "Augmentation", "CameraMethod", "CameraNetwork", "Corruptions", "Dataset", "DistillCamera", "Evaluate",
+    "Family", "Finetune", "Frames", "Grid", "Heads", "LidarLayout", "LidarMethod", "LidarNetwork", "Networks",
+    "Params", "Prepare", "PretrainLidar", "Probe", "Rapc", "RegionQuality", "Regions", "Report", "Runtime", "Schedule",
+    "Simulate", "SphereProposals", "Stress", "TransFusion", "camera_method", "corruption_families", "lidar_method",
+    "load_params", "load_runtime", "parse_trial",
 ]  # fmt: skip
 
 
@@ -52,7 +55,14 @@ class Params:
     arms: dict[str, Arm]
     finetune: Finetune
     evaluate: Evaluate
+    stress: Stress
     report: Report
+
+    def __post_init__(self) -> None:
+        for task, fraction in map(parse_trial, self.finetune.trials):
+            known = fraction in self.prepare.fractions
+            listed = ", ".join(f"{share:g}" for share in self.prepare.fractions) or "none"
+            require(known, f"finetune.trials has {task}-{fraction}, but prepare.fractions lacks {fraction}: {listed}")
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

@@ -41,6 +41,10 @@ class Evaluate:
     max_distance: float  # metres; caps the devkit's class ranges at what the grid can see
     map_thresholds: list[float]
     batch: int  # frames at a time
+    calibration_frames: int  # labelled training frames, spread over a fraction, that choose map thresholds; at most
+
+    def __post_init__(self) -> None:
+        positive(self, "max_distance", "batch", "calibration_frames")
 
 
 @dataclass(frozen=True)
@@ -49,3 +53,9 @@ class Report:
 
     figures: int  # validation frames drawn
     reference_arm: str  # deviations are paired against it
+    scratch_arms: dict[str, str]  # modality -> the arm whose corruption error is 100
+    resamples: int  # of the bootstrap over scenes and seeds
+
+    def __post_init__(self) -> None:
+        positive(self, "resamples")
+        require(set(self.scratch_arms) == {"L", "LC"}, f"scratch_arms names one for L and LC, not {self.scratch_arms}")

@@ -1,6 +1,7 @@
 """Params of the trainings."""
 
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any, Literal, cast
 
 from pipeline.params.checks import fractions, positive, require
@@ -23,6 +24,12 @@ class Schedule:
     gather: bool = False  # the devices share each micro-batch, contrast against all of it; else each has its own
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"  # mixed = autocast of the networks
     ema: float | None = None  # decay a step of the averaged weights that are published; null = the last ones are
+
+    def total_steps(self, frames: int) -> int:
+        """Optimiser steps over `frames` training frames: its `steps` or its `epochs`, what ends first."""
+        by_epochs = [] if self.epochs is None else [ceil(self.epochs * frames / self.batch)]
+        by_steps = [] if self.steps is None else [self.steps]
+        return min(by_epochs + by_steps)
 
     def __post_init__(self) -> None:
         given = [value for value in (self.epochs, self.steps) if value is not None]
@@ -136,11 +143,14 @@ class Finetune:
     seeds: list[int]
     augmentation: Augmentation
     schedule: Schedule
+    equal: Literal["neither", "epochs", "iterations"]  # what every label fraction gets the same number of
     map_steps: int | None  # steps of the map task where it needs fewer; null = as in schedule
     pretrained_lr: float  # factor on the learning rate of tensors that start weights were given for; 0 = frozen
 
     def __post_init__(self) -> None:
         require(self.pretrained_lr >= 0, f"pretrained_lr must not lie below 0, not {self.pretrained_lr}")
+        limited = self.equal == "epochs" and self.schedule.epochs is None
+        require(not limited, "equal: epochs needs schedule.epochs, which is null")
         for trial in self.trials:
             task, fraction = parse_trial(trial)
             require(task in ("detection", "map"), f"tasks are detection and map, not {task}")
@@ -151,6 +161,21 @@ class Finetune:
     def schedule_of(self, task: str) -> Schedule:
         """The schedule of a task."""
         return replace(self.schedule, steps=self.map_steps) if task == "map" and self.map_steps else self.schedule
+
+    def schedule_for(self, task: str, frames: int) -> Schedule:
+        """The schedule of a task, the same for every label fraction, under what `equal` asks for.
+
+        `neither`: `schedule_of`. `epochs`: its epochs, whatever steps that takes. `iterations`: the steps that it takes
+        over the whole training split, whatever epochs that is.
+
+        Args:
+            task: detection or map.
+            frames: of the whole training split.
+        """
+        own = self.schedule_of(task)
+        if self.equal == "epochs":
+            return replace(own, steps=None)
+        return replace(own, epochs=None, steps=own.total_steps(frames)) if self.equal == "iterations" else own
 
     def fractions(self, task: str) -> list[float]:
         """Label fractions of a task, in the order of `trials`; empty where the task is off."""

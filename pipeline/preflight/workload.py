@@ -10,7 +10,7 @@ from pipeline.frames.splits import scenes_by_split
 from pipeline.frames.tables import read_table
 from pipeline.params import Params, Runtime, Schedule, parse_trial
 from pipeline.preflight.jobs import Job
-from pipeline.training.schedule import total_steps
+from pipeline.robustness.conditions import conditions_of
 from pipeline.work import (
     distill_camera_work,
     evaluate_work,
@@ -20,6 +20,7 @@ from pipeline.work import (
     region_quality_work,
     regions_work,
     simulate_work,
+    stress_work,
 )
 
 INDEX = Path("data/index")
@@ -100,14 +101,28 @@ def find_workload(job: Job, params: Params, runtime: Runtime, frames: FrameCount
     if job.stage == "finetune":
         arm, trial, _ = job.words
         task, fraction = parse_trial(trial)
-        units = _trained_frames(params.finetune.schedule_of(task), max(1, round(frames.train * fraction)))
+        units = _trained_frames(
+            params.finetune.schedule_for(task, frames.train), max(1, round(frames.train * fraction))
+        )
         return Workload(finetune_work(params, runtime, params.arms[arm].modality, task), units, grows=False)
     if job.stage == "evaluate":
         cells = len(params.finetune.trials) * len(params.finetune.seeds)
         key = evaluate_work(params, runtime, params.arms[job.words[0]].modality)
         return Workload(key, frames.val * cells, grows=True)
+    if job.stage == "stress":
+        arm, family = job.words
+        key = stress_work(params, runtime, params.arms[arm].modality, family)
+        return Workload(key, frames.val * _stressed(params, arm, family), grows=False)
     return None
 
 
+def _stressed(params: Params, arm: str, family: str) -> int:
+    """How often a frame goes through a model: conditions that apply to the arm, times models."""
+    own, modality = params.stress, params.arms[arm].modality
+    conditions = sum(condition.applies_to(modality) for condition in conditions_of(family, own))
+    trials, seeds = set(own.trials) & set(params.finetune.trials), set(own.seeds) & set(params.finetune.seeds)
+    return conditions * len(trials) * len(seeds)
+
+
 def _trained_frames(schedule: Schedule, frames: int) -> int:
-    return total_steps(schedule, frames) * min(schedule.batch, frames)
+    return schedule.total_steps(frames) * min(schedule.batch, frames)

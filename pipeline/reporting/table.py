@@ -9,23 +9,17 @@ import pandas as pd
 
 from pipeline.artifacts.card import CARD, read_card
 from pipeline.evaluation.record import parse_cell, read_metrics
-from pipeline.frames.labels import DETECTION_CLASSES
-from pipeline.frames.maps import MAP_CLASSES
 
 # Task -> the metrics shown, in order; the first one is compared between arms first.
-HEADLINES = {"detection": ("mAP_present", "mAP", "NDS"), "map": ("mIoU_best", "mIoU_at_half")}
-BRIEF = {"detection": ("mAP_present", "NDS"), "map": ("mIoU_best",)}  # for the terminal
+HEADLINES = {"detection": ("mAP_present", "mAP", "NDS"), "map": ("mIoU_best", "mIoU_calibrated", "mIoU_at_half")}
+BRIEF = {"detection": ("mAP_present", "NDS"), "map": ("mIoU_best", "mIoU_calibrated")}  # for the terminal
 TITLES = {
     "mAP_present": "mAP over the classes present in validation",
     "mAP": "mAP over all ten classes",
     "NDS": "NDS",
     "mIoU_best": "mIoU, best threshold per class on validation (the oracle of the literature)",
+    "mIoU_calibrated": "mIoU, threshold per class chosen on labelled training frames",
     "mIoU_at_half": "mIoU at threshold 0.5",
-}
-# Task -> prefix of the metrics of single classes, the classes, and what the numbers are.
-CLASS_VALUES = {
-    "detection": ("AP/", DETECTION_CLASSES, "AP by class"),
-    "map": ("iou_best/", MAP_CLASSES, "oracle IoU by class"),
 }
 KEYS = ["task", "metric", "arm", "fraction"]
 
@@ -48,8 +42,9 @@ def read_results(results: Path, arms: Sequence[str]) -> pd.DataFrame:
         arms: rows of the tables, in their order.
 
     Returns:
-        Columns task, metric, arm, fraction, seed, value; metrics of single classes are named `AP/<class>` and
-        `iou_best/<class>`. Undefined values are left out.
+        Columns task, metric, arm, fraction, seed, value; metrics of single classes are named `AP/<class>`,
+        `AP@<metres>/<class>`, `ATE/<class>` and the like, `iou_best/<class>` and `iou_calibrated/<class>`. Undefined
+        values are left out.
 
     Raises:
         UserError: a folder or its metrics are missing or broken.
@@ -61,18 +56,23 @@ def read_results(results: Path, arms: Sequence[str]) -> pd.DataFrame:
             values = {name: metrics.get(name) for name in HEADLINES[task]}
             present = metrics.get("present", [])
             values |= {f"AP/{name}": value for name, value in metrics.get("AP", {}).items() if name in present}
-            values |= {f"iou_best/{name}": value for name, value in metrics.get("iou_best", {}).items()}
+            for name, by_metres in metrics.get("AP_at", {}).items():
+                values |= {f"AP@{metres}/{name}": value for metres, value in by_metres.items()}
+            for name, errors in metrics.get("TP_by_class", {}).items():
+                values |= {f"{error}/{name}": value for error, value in errors.items()}
+            for kind in ("iou_best", "iou_calibrated"):
+                values |= {f"{kind}/{name}": value for name, value in metrics.get(kind, {}).items()}
             rows += [(task, name, arm, fraction, seed, v) for name, v in values.items() if v is not None]
     return pd.DataFrame(rows, columns=[*KEYS, "seed", "value"])
 
 
 def degenerate_cells(results: Path, arms: Sequence[str]) -> list[str]:
-    """Cells whose predictions are empty or constant, as `<arm> <task>-<fraction>-<seed>`."""
+    """Cells whose predictions carry nothing, as `<arm> <task>-<fraction>-<seed>: <why>`."""
     return [
-        f"{arm} {cell}"
+        f"{arm} {cell}: {why}"
         for arm in arms
         for cell, metrics in read_metrics(results / arm).items()
-        if metrics.get("degenerate")
+        if (why := metrics.get("degenerate"))
     ]
 
 
@@ -128,23 +128,6 @@ def headline_means(values: pd.DataFrame) -> dict[str, dict[str, dict[str, dict[s
     return means
 
 
-def class_table(values: pd.DataFrame, task: str) -> Table | None:
-    """Per-class AP (detection) or oracle IoU (map), mean over seeds: arm and fraction by class; None without values."""
-    prefix, names, title = CLASS_VALUES[task]
-    summary = summarise(values[(values["task"] == task) & values["metric"].str.startswith(prefix)])
-    if summary.empty:
-        return None
-    means = {(row["arm"], row["fraction"], row["metric"]): row["mean"] for row in summary.to_dict("records")}
-    shown = [name for name in names if prefix + name in set(summary["metric"])]
-    rows = [
-        [arm, _share(fraction), *(_number(means.get((arm, fraction, prefix + name))) for name in shown)]
-        for arm, fraction in dict.fromkeys((arm, fraction) for arm, fraction, _ in means)
-    ]
-    absent = [name for name in names if name not in shown]
-    note = "Mean over seeds." + (f" Not in validation: {', '.join(absent)}." if absent else "")
-    return Table(f"{task}: {title}", note, ["arm", "labels", *shown], rows)
-
-
 def pretrained(checkpoints: Path) -> list[Path]:
     """The pre-trained checkpoints, LiDAR first; drafts of a killed run (hidden folders) are not among them."""
     stages = ("pretrain_lidar", "distill_camera")
@@ -158,7 +141,10 @@ def loss_table(checkpoints: Path) -> Table | None:
     for folder in pretrained(checkpoints):
         metrics, name = read_card(folder)["metrics"], folder.relative_to(checkpoints).as_posix()
         terms = [key.removesuffix("_start") for key in metrics if key.endswith("_start")]
-        rows += [[name, term, _number(metrics[f"{term}_start"]), _number(metrics.get(f"{term}_end"))] for term in terms]
+        rows += [
+            [name, term, number_text(metrics[f"{term}_start"]), number_text(metrics.get(f"{term}_end"))]
+            for term in terms
+        ]
     note = "Mean over the first and the last twentieth of the steps."
     return Table("Pre-training losses", note, ["checkpoint", "term", "start", "end"], rows) if rows else None
 
@@ -170,7 +156,7 @@ def _by_fraction(title: str, note: str, summary: pd.DataFrame, *, signed: bool) 
     for arm in dict.fromkeys(summary["arm"]):
         found = [cells.get((arm, fraction)) for fraction in fractions]
         rows.append([arm, *("–" if row is None else _mean_text(row, signed=signed) for row in found)])
-    return Table(title, note, ["arm", *(_share(fraction) for fraction in fractions)], rows)
+    return Table(title, note, ["arm", *(share_text(fraction) for fraction in fractions)], rows)
 
 
 def _mean_text(row: Mapping[Hashable, Any], *, signed: bool) -> str:
@@ -179,9 +165,11 @@ def _mean_text(row: Mapping[Hashable, Any], *, signed: bool) -> str:
     return f"{number}{deviation} (n={row['n']})"
 
 
-def _number(value: float | None) -> str:
+def number_text(value: float | None) -> str:
+    """Three decimals; a dash for what is not known."""
     return "–" if value is None else f"{value:.3f}"
 
 
-def _share(fraction: float) -> str:
+def share_text(fraction: float) -> str:
+    """A label fraction in percent."""
     return f"{100 * fraction:g} %"

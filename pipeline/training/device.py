@@ -7,6 +7,7 @@ import torch
 from pipeline.errors import UserError
 from pipeline.params import Runtime
 from pipeline.process import calm_numpy, keep_freed_memory
+from pipeline.training.launch import launched
 
 
 def place(runtime: Runtime, seed: int) -> torch.device:
@@ -25,6 +26,15 @@ def place(runtime: Runtime, seed: int) -> torch.device:
     if runtime.device == "cuda" and not torch.cuda.is_available():
         raise UserError("no CUDA device is available", where="runtime.yaml: device", remedy="set device: auto or cpu")
     return torch.device(runtime.device)
+
+
+def place_among_others(runtime: Runtime, seed: int) -> torch.device:
+    """As `place`; of several processes that a launcher started on this machine each gets the GPU of its number."""
+    device = place(runtime, seed)
+    if device.type == "cuda" and launched():
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    return device
 
 
 def forbid_chance(deterministic: bool) -> None:

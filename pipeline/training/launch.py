@@ -1,4 +1,4 @@
-"""Starts a training stage once on every device.
+"""Starts a stage once on every device.
 
 DVC runs a stage as one process. With more than one device that process becomes the parent of one process a device, as
 `torchrun` would start them; started by `torchrun` itself, it finds itself to be one of those.
@@ -7,6 +7,7 @@ DVC runs a stage as one process. With more than one device that process becomes 
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from pipeline.errors import UserError
@@ -34,7 +35,15 @@ def on_every_device(main: Callable[..., None], *arguments: object) -> None:
         UserError: several nodes, and the environment does not say which of them this is.
         SystemExit: a process failed, with its exit code; the others are stopped.
     """
-    runtime = load_runtime()
+    _call(load_runtime(), main, *arguments)
+
+
+def on_own_devices(main: Callable[..., None], *arguments: object) -> None:
+    """As `on_every_device`, on this machine alone, however many `runtime.yaml` names: for stages that train nothing."""
+    _call(replace(load_runtime(), nodes=1), main, *arguments)
+
+
+def _call(runtime: Runtime, main: Callable[..., None], *arguments: object) -> None:
     if launched() or runtime.devices * runtime.nodes == 1:
         main(*arguments)
         return

@@ -26,7 +26,7 @@ from pipeline.training.interrupt import StopRequest
 from pipeline.training.observer import watch
 from pipeline.training.resume import ResumeState
 from pipeline.training.running_statistics import RunningStatistics, synchronise
-from pipeline.training.schedule import build_optimizer, total_steps
+from pipeline.training.schedule import build_optimizer
 from pipeline.training.sharing import Share, share_out
 
 Batch = TypeVar("Batch")
@@ -116,7 +116,7 @@ def fit(
         repeat(fabric, module, load, losses, run)
         return History()
     schedule, first = run.schedule, fabric.is_global_zero
-    steps = total_steps(schedule, len(run.positions))
+    steps = schedule.total_steps(len(run.positions))
     share = share_out(schedule, len(run.positions), fabric.global_rank, fabric.world_size)
     if schedule.gather and fabric.world_size > 1 and fabric.device.type == "cuda":
         synchronise(module)

@@ -1,7 +1,6 @@
 """AdamW under a one-cycle schedule of learning rate and momentum."""
 
 from collections.abc import Mapping
-from math import ceil
 
 from torch import nn
 from torch.optim import AdamW
@@ -11,13 +10,6 @@ from pipeline.params import Schedule
 
 # Peak and start/end momentum of the cycle, as in BEVFusion and CenterPoint.
 HIGH_MOMENTUM, LOW_MOMENTUM = 0.95, 0.85
-
-
-def total_steps(schedule: Schedule, frames: int) -> int:
-    """Optimiser steps of a schedule over `frames` training frames: its `steps` or its `epochs`, what ends first."""
-    by_epochs = [] if schedule.epochs is None else [ceil(schedule.epochs * frames / schedule.batch)]
-    by_steps = [] if schedule.steps is None else [schedule.steps]
-    return min(by_epochs + by_steps)
 
 
 def build_optimizer(

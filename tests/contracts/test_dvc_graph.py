@@ -99,9 +99,9 @@ def test_stage_says_what_it_does(name: str) -> None:
 def test_declared_code_is_the_import_closure(name: str) -> None:
     declared, closure = declared_code(name), set(import_closure(entry_file(name), ROOT))
     missing = {path for path in closure - set().union(*declared.values()) if not is_inert(path)}
-    # The cells of the two matrices may name a whole room that they mostly use: dvc.lock is read and written after every
+    # The cells of the matrices may name a whole room that they mostly use: dvc.lock is read and written after every
     # cell, and with forty files a cell that took longer than evaluating it.
-    roomy = {"pipeline/frames", "pipeline/networks"} if name in ("finetune", "evaluate") else set()
+    roomy = {"pipeline/frames", "pipeline/networks"} if name in ("finetune", "evaluate", "stress") else set()
     extra = {path: sorted(files - closure) for path, files in declared.items() if files - closure and path not in roomy}
     lines = "".join(f"\n      - {path}" for path in shortest(closure))
     assert not missing | extra.keys(), f"{name}: undeclared {sorted(missing)}, superfluous {extra}; declare:{lines}"
@@ -119,6 +119,11 @@ def test_params_that_the_stage_reads_are_declared(name: str) -> None:
     }
     # Where the data lie is no param: the identity of the index says what they are.
     assert reads(name) - covered <= {"dataset.root"}, f"{name} reads params that it does not depend on"
+
+
+def test_a_family_of_conditions_depends_on_no_other_family() -> None:
+    own = {key.removeprefix("stress.") for key in declared_keys("stress") if key.split(".")[0] == "stress"}
+    assert own == {"${item.family}", "seed", "seeds", "trials"}
 
 
 @pytest.mark.parametrize("name", [name for name in GRAPH if name in LABEL_FREE])

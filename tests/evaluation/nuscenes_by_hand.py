@@ -127,4 +127,5 @@ def write_by_hand(root: Path) -> ByHand:
         (root / VERSION / f"{name}.json").write_text(json.dumps(rows))
     (root / VERSION / "splits.json").write_text(json.dumps({"byhand_val": ["scene-9001"]}))
     dataset = Dataset("byhand", str(root), VERSION, [], "byhand_val", "byhand_val", "byhand_val", {})
-    return ByHand(dataset, Evaluate("detection_cvpr_2019", 32.0, [0.35, 0.5, 0.65], batch=2), poses, truth)
+    evaluate = Evaluate("detection_cvpr_2019", 32.0, [0.35, 0.5, 0.65], batch=2, calibration_frames=2)
+    return ByHand(dataset, evaluate, poses, truth)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.evaluation.detection import (
@@ -16,7 +16,6 @@ from pipeline.evaluation.detection import (
     ScoredBoxes,
     attribute_of,
     build_submission,
-    is_degenerate,
     read_submission,
 )
 from pipeline.evaluation.devkit import DevkitScorer
@@ -76,6 +75,118 @@ def test_shift_of_60_cm_misses_the_tightest_threshold(scorer: DevkitScorer, by_h
     assert metrics["TP_errors"]["mATE"] == pytest.approx((8 + 2 * 0.6) / 10, abs=2e-3)
 
 
+def nds(mean_ap: float, errors: dict[str, float]) -> float:
+    """The detection score of the nuScenes paper (Caesar et al. 2020, equation 3)."""
+    return (5 * mean_ap + sum(1 - min(1, error) for error in errors.values())) / 10
+
+
+def test_shift_is_told_per_class_and_distance(scorer: DevkitScorer, by_hand: ByHand) -> None:
+    metrics = score(scorer, by_hand, shifted(perfect(by_hand), 0.6))
+    for name in ("car", "pedestrian"):
+        assert metrics["AP_at"][name] == pytest.approx({"0.5": 0.0, "1": 1.0, "2": 1.0, "4": 1.0}, abs=1e-6)
+        errors = metrics["TP_by_class"][name]
+        assert errors == pytest.approx({"ATE": 0.6, "ASE": 0, "AOE": 0, "AVE": 0, "AAE": 0}, abs=2e-3)
+    assert list(metrics["AP_at"]) == list(metrics["TP_by_class"]) == metrics["present"]
+    # mAP is (0.75 + 0.75) / 10; cars and pedestrians alone have errors below the 1 of the classes that never occur.
+    assert metrics["NDS"] == pytest.approx((5 * 0.15 + 2 * 0.4 / 10 + 2 / 10 + 2 / 9 + 2 / 8 + 2 / 8) / 10, abs=1e-3)
+    assert metrics["NDS"] == pytest.approx(nds(metrics["mAP"], metrics["TP_errors"]), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("short", "change", "error"),
+    [
+        ("AVE", {7: 1.0}, 1.0),  # m/s along x
+        ("AOE", {6: np.pi / 6}, np.pi / 6),
+        ("ASE", {4: 2.0}, 0.5),  # twice as wide: IoU of aligned boxes 1/2
+    ],
+)
+def test_one_error_changes_one_mean(
+    scorer: DevkitScorer, by_hand: ByHand, short: str, change: dict[int, float], error: float
+) -> None:
+    """AP stays 1; NDS follows the mean by the paper's formula."""
+    predictions = {}
+    for token, frame in perfect(by_hand).items():
+        boxes = frame.boxes.copy()
+        for column, by in change.items():
+            boxes[:, column] = boxes[:, column] * by if short == "ASE" else boxes[:, column] + by
+        predictions[token] = replace(frame, boxes=boxes)
+    metrics = score(scorer, by_hand, predictions)
+    assert metrics["mAP_present"] == pytest.approx(1, abs=1e-6)
+    means = {"AVE": (6 + 2 * error) / 8, "AOE": (7 + 2 * error) / 9, "ASE": (8 + 2 * error) / 10}
+    assert metrics["TP_errors"][f"m{short}"] == pytest.approx(means[short], abs=2e-3)
+    for name in ("car", "pedestrian"):
+        found = metrics["TP_by_class"][name]
+        assert found[short] == pytest.approx(error, abs=2e-3)
+        others = {"ATE", "ASE", "AOE", "AVE"} - {short}
+        assert [found[other] for other in sorted(others)] == pytest.approx([0] * 3, abs=2e-3)
+    assert metrics["NDS"] == pytest.approx(nds(0.2, metrics["TP_errors"]), abs=1e-6)
+
+
+def test_wrong_attributes_are_all_that_is_wrong(scorer: DevkitScorer, by_hand: ByHand) -> None:
+    submission = build_submission(by_hand.poses, perfect(by_hand), camera=False)
+    swap = {"vehicle.moving": "vehicle.stopped", "vehicle.parked": "vehicle.moving"}
+    for box in (box for boxes in submission["results"].values() for box in boxes):
+        box["attribute_name"] = swap.get(box["attribute_name"], box["attribute_name"])
+    metrics = scorer.score(submission)
+    assert metrics["TP_by_class"]["car"]["AAE"] == pytest.approx(1)
+    assert metrics["TP_by_class"]["pedestrian"]["AAE"] == pytest.approx(0)
+    assert metrics["TP_errors"]["mAAE"] == pytest.approx(7 / 8)  # six classes without truth, cars
+    assert metrics["mAP_present"] == pytest.approx(1, abs=1e-6)
+    assert metrics["NDS"] == pytest.approx((5 * 0.2 + 0.2 + 0.2 + 2 / 9 + 0.25 + 1 / 8) / 10, abs=1e-3)
+
+
+def average_precision(hits: list[bool], truth: int) -> float:
+    """AP of the nuScenes paper, of predictions in the order of their scores.
+
+    The mean of max(precision - .1, 0) / .9 over the recalls .11, .12 … 1; precision is interpolated over recall, and 0
+    beyond the highest one.
+    """
+    true = np.cumsum(hits)
+    recalls, precisions = true / truth, true / np.arange(1, len(hits) + 1)
+    sampled = np.interp(np.linspace(0, 1, 101), recalls, precisions, right=0)[11:]
+    return float(np.mean(np.clip(sampled - 0.1, 0, None)) / 0.9)
+
+
+def test_half_of_the_boxes_missing(scorer: DevkitScorer, by_hand: ByHand) -> None:
+    """Sample 1 has no prediction: precision 1 up to recall 1/2."""
+    predictions = {"sample0": perfect(by_hand)["sample0"]}
+    metrics = score(scorer, by_hand, predictions)
+    expected = average_precision([True] * 3, 6)
+    assert expected == pytest.approx(40 / 90, abs=1e-9)  # recalls .11 … .50 of the 90 above .1
+    assert metrics["AP"] == pytest.approx(
+        dict.fromkeys(DETECTION_CLASSES, 0) | {"car": expected, "pedestrian": expected}
+    )
+    assert metrics["TP_by_class"]["car"]["ATE"] == pytest.approx(0, abs=2e-3)  # of those found
+    assert metrics["NDS"] == pytest.approx((expected + 0.2 + 0.2 + 2 / 9 + 0.25 + 0.25) / 10, abs=1e-3)
+
+
+@pytest.mark.parametrize("false_first", [False, True])
+def test_ranking_decides(scorer: DevkitScorer, by_hand: ByHand, false_first: bool) -> None:
+    """Six true cars and six that are 9.9 m from these and so from all; the same boxes, scores the other way round."""
+    predictions = {}
+    for number, (token, frame) in enumerate(perfect(by_hand).items()):
+        cars = frame.classes == 0
+        true, false = frame.boxes[cars], frame.boxes[cars] + np.array([7, 7, 0, 0, 0, 0, 0, 0, 0], np.float32)
+        order = [false, true] if false_first else [true, false]
+        scores = np.linspace(0.9, 0.4, 6, dtype=np.float32) - np.float32(0.01) * number
+        predictions[token] = ScoredBoxes(np.concatenate(order), np.zeros(6, np.int64), scores)
+    metrics = score(scorer, by_hand, predictions)
+    hits = [not false_first] * 6 + [false_first] * 6
+    assert metrics["AP"]["car"] == pytest.approx(average_precision(hits, 6), abs=1e-6)
+
+
+def test_precision_over_recall_is_written(scorer: DevkitScorer, by_hand: ByHand, tmp_path: Path) -> None:
+    """Half of the boxes, shifted by 0.6 m: all of them hit at 2 m, up to recall 1/2."""
+    half = shifted({"sample0": perfect(by_hand)["sample0"]}, 0.6)
+    path = tmp_path / "curves.csv"
+    scorer.score(build_submission(by_hand.poses, half, camera=False), curves=path)
+    table = pd.read_csv(path)
+    assert list(table) == ["recall", "mean", *DETECTION_CLASSES]
+    assert table["recall"].tolist() == pytest.approx(np.linspace(0, 1, 101).tolist())
+    assert (table["car"] == (table["recall"] <= 0.5)).all() and (table["mean"] == table["car"]).all()
+    assert table["bus"].isna().all()
+
+
 def test_wrong_class_scores_zero(scorer: DevkitScorer, by_hand: ByHand) -> None:
     wrong = {
         token: replace(frame, classes=np.full_like(frame.classes, DETECTION_CLASSES.index("bus")))
@@ -98,12 +209,7 @@ def test_duplicates_are_false_positives(scorer: DevkitScorer, by_hand: ByHand) -
     # Distinct scores over both frames make the ranking unique.
     doubled["sample1"] = replace(doubled["sample1"], scores=doubled["sample1"].scores - np.float32(0.03))
     metrics = score(scorer, by_hand, doubled)
-    recalls, precisions = [], []
-    for true in range(1, 7):  # six cars: a hit, then its duplicate
-        recalls += [true / 6, true / 6]
-        precisions += [true / (2 * true - 1), true / (2 * true)]
-    sampled = np.interp(np.linspace(0, 1, 101), recalls, precisions, right=0)[11:]
-    by_paper = float(np.mean(np.clip(sampled - 0.1, 0, None)) / 0.9)
+    by_paper = average_precision([True, False] * 6, 6)  # six cars: a hit, then its duplicate
     assert metrics["AP"]["car"] == pytest.approx(by_paper, abs=1e-6)
     assert 0.5 < by_paper < 0.8
 
@@ -224,17 +330,3 @@ def test_boxes_of_every_class_load_as_the_devkits_boxes(by_hand: ByHand) -> None
     ]  # fmt: skip
     assert moving == [*["vehicle.moving"] * 5, "pedestrian.moving", *["cycle.with_rider"] * 2, "", ""]
     assert np.allclose([np.hypot(*box.velocity) for box in loaded], [0] * 10 + [3] * 10, atol=1e-2)
-
-
-def boxes_at(*rows: tuple[float, float], scores: list[float]) -> ScoredBoxes:
-    boxes: NDArray[np.float32] = np.ones((len(rows), 9), np.float32)
-    boxes[:, :2] = np.array(rows, np.float32).reshape(-1, 2)
-    return ScoredBoxes(boxes, np.zeros(len(rows), np.int64), np.array(scores, np.float32))
-
-
-def test_degenerate_predictions_are_flagged() -> None:
-    varied = [boxes_at((1, 2), (3, 4), scores=[0.9, 0.2]), boxes_at((5, 1), scores=[0.4])]
-    assert not is_degenerate(varied)
-    assert is_degenerate([boxes_at(scores=[]), boxes_at(scores=[])])
-    assert is_degenerate([boxes_at((1, 2), scores=[0.5]), boxes_at((3, 4), scores=[0.5])])
-    assert is_degenerate([boxes_at((1, 2), (3, 4), scores=[0.9, 0.2])] * 3)

@@ -79,6 +79,10 @@ class MappedFrames:
 
     loader: FrameLoader
 
+    @property
+    def index(self) -> FrameIndex:
+        return self.loader.index
+
     def load(self, positions: Sequence[int]) -> FrameBatch:
         masks = torch.zeros(len(positions), 6, 8, 8)
         for row, position in enumerate(positions):

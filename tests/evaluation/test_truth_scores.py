@@ -32,7 +32,8 @@ def score_truth(dataset: Dataset, reach: float, out: Path, shifts: list[float]) 
         boxes, classes, points = labels.boxes(frame.token)
         scores = np.linspace(1, 0.5, len(boxes), dtype=np.float32)
         predictions[frame.token] = ScoredBoxes(boxes[points > 0], classes[points > 0], scores[points > 0])
-    scorer = DevkitScorer(dataset, Evaluate("detection_cvpr_2019", reach, [], batch=1), out / "scratch")
+    evaluate = Evaluate("detection_cvpr_2019", reach, [], batch=1, calibration_frames=1)
+    scorer = DevkitScorer(dataset, evaluate, out / "scratch")
     metrics = []
     for shift in shifts:
         offset = np.array([shift, *[0] * 8], np.float32)

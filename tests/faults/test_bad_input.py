@@ -23,7 +23,7 @@ OLD = b"what the last good run published"
 CHOICE = (
     "scale=embedded", "dataset=embedded", "dataset.name=tiny", "dataset.root=raw", f"dataset.version={VERSION}",
     "dataset.simulated=[]", "dataset.pretrain_split=train", "dataset.train_split=train", "dataset.val_split=val",
-    "prepare.fractions=[1.0]",
+    "prepare.fractions=[1.0]", "finetune.trials=[detection-1.0, map-1.0]",
 )  # fmt: skip
 
 
@@ -237,13 +237,13 @@ def test_unknown_params_key(indexed: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (1.5, ("fractions must lie in (0, 1], not [1.5]", "params.yaml: prepare", "correct the value")),
+        (1.5, ("fractions must lie in (0, 1], not [1.0, 1.5]", "params.yaml: prepare", "correct the value")),
         (0.3, ("is a share of 0.3", "prepare.fractions", "nearest possible shares: 1/3")),
     ],
 )
 def test_impossible_fraction(value: float, said: tuple[str, ...], project: Path) -> None:
     plant(project, "data/labels")
-    write_params(project, "prepare", "fractions", value=[value])
+    write_params(project, "prepare", "fractions", value=[1.0, value])
     assert_one_screen(stage(project, "prepare"), *said)
     assert_untouched(project, "data/labels")
     assert_absent_or_whole(project, "data/index")

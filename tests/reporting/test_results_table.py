@@ -11,8 +11,8 @@ import pytest
 from pipeline.artifacts.card import write_card
 from pipeline.errors import UserError
 from pipeline.evaluation.record import METRICS, name_cell, parse_cell, read_metrics, six_digits, spread, write_metrics
+from pipeline.reporting.class_tables import class_tables
 from pipeline.reporting.table import (
-    class_table,
     degenerate_cells,
     headline_means,
     loss_table,
@@ -30,7 +30,7 @@ def detection(score: float, **more: Any) -> dict[str, Any]:
         "NDS": score / 4,
         "AP": {"car": score, "bus": 0.0},
         "present": ["car"],
-        "degenerate": False,
+        "degenerate": None,
     } | more
 
 
@@ -46,7 +46,7 @@ def results(tmp_path: Path) -> Path:
             "mIoU_best": score,
             "mIoU_at_half": None,
             "iou_best": {"walkway": score},
-            "degenerate": arm == "calico",
+            "degenerate": "there is no box" if arm == "calico" else None,
         }
         detections = {f"detection-{cell}": detection(score) for cell, score in cells[arm].items()}
         write_metrics(tmp_path / arm, detections | {"map-0.1-0": maps})
@@ -94,15 +94,36 @@ def test_tables_show_sign_deviation_and_count(results: Path) -> None:
 
 def test_class_table_leaves_out_absent_classes(results: Path) -> None:
     values = read_results(results, ["scratch-L", "calico"])
-    table = class_table(values, "detection")
-    assert table is not None
+    table, maps = class_tables(values)
     assert table.header == ["arm", "labels", "car"]
     assert "bus" in table.note
     assert table.rows[0] == ["scratch-L", "10 %", "0.200"]
-    maps = class_table(values, "map")
-    assert maps is not None
     assert maps.header == ["arm", "labels", "walkway"]
-    assert class_table(values[values["task"] == "detection"], "map") is None
+    assert len(class_tables(values[values["task"] == "detection"])) == 1
+
+
+def test_class_tables_of_all_that_evaluate_writes(tmp_path: Path) -> None:
+    """Two seeds at the larger fraction; cones have no velocity, and buses do not occur."""
+    cells = {}
+    for seed, score in ((0, 0.2), (1, 0.4)):
+        cells[name_cell("detection", 1.0, seed)] = detection(score, present=["car", "traffic_cone"]) | {
+            "AP_at": {"car": {"0.5": score, "2": 2 * score}, "traffic_cone": {"0.5": 0.0, "2": 1.0}},
+            "TP_by_class": {"car": {"ATE": score, "AVE": 3.0}, "traffic_cone": {"ATE": 0.1, "AVE": None}},
+        }
+    cells[name_cell("detection", 0.1, 0)] = detection(0.9)
+    cells[name_cell("map", 1.0, 0)] = {"iou_best": {"walkway": 0.6}, "iou_calibrated": {"walkway": 0.5}}
+    (tmp_path / "calico").mkdir()
+    write_metrics(tmp_path / "calico", cells)
+    ap, errors, oracle, calibrated = class_tables(read_results(tmp_path, ["calico"]))
+    assert ap.header == ["arm", "labels", "car"]
+    assert "100 %" in errors.title
+    assert errors.header == ["class", "arm", "AP@0.5", "AP@2", "ATE", "ASE", "AOE", "AVE", "AAE"]
+    assert errors.rows == [
+        ["car", "calico", "0.300", "0.600", "0.300", "–", "–", "3.000", "–"],
+        ["traffic_cone", "calico", "0.000", "1.000", "0.100", "–", "–", "–", "–"],
+    ]
+    assert "oracle" in oracle.title and oracle.rows == [["calico", "100 %", "0.600"]]
+    assert "training frames" in calibrated.title and calibrated.rows == [["calico", "100 %", "0.500"]]
 
 
 def test_headline_means_and_warnings(results: Path) -> None:
@@ -110,7 +131,7 @@ def test_headline_means_and_warnings(results: Path) -> None:
     means = headline_means(read_results(results, arms))
     assert means["detection"]["mAP_present"]["scratch-L"] == pytest.approx({"0.1": 0.2, "1.0": 0.5})
     assert "AP/car" not in means["detection"]
-    assert degenerate_cells(results, arms) == ["calico map-0.1-0"]
+    assert degenerate_cells(results, arms) == ["calico map-0.1-0: there is no box"]
 
 
 def test_losses_come_from_the_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

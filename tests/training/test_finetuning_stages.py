@@ -8,6 +8,7 @@ import yaml
 
 from pipeline.artifacts.card import identity, read_card
 from pipeline.errors import UserError
+from pipeline.evaluation.precision_recall import CURVES
 from pipeline.evaluation.record import MAPS, SUBMISSION, read_metrics
 from pipeline.params import Runtime
 from pipeline.reporting.table import read_results
@@ -51,12 +52,14 @@ def test_one_arm_is_trained_and_scored_on_both_tasks(project: Path) -> None:
     metrics = read_metrics(results)
     assert sorted(metrics) == cells
     assert 0 <= metrics["detection-1.0-0"]["NDS"] <= 1
-    assert 0 <= metrics["map-1.0-0"]["mIoU_best"] <= 1
+    assert 0 <= metrics["map-1.0-0"]["mIoU_calibrated"] <= metrics["map-1.0-0"]["mIoU_best"] <= 1
+    assert (results / CURVES).read_text().startswith("recall,mean,car,")
+    assert not Path("scratch/evaluate/scratch-L").exists()
     assert (results / "detection-1.0-0" / SUBMISSION).is_file()
     assert (results / "map-1.0-0" / MAPS).is_file()
     card = read_card(results)
     assert set(card["metrics"]) == set(cells)
-    assert card["labels"]["count"] == 3
+    assert card["labels"]["count"] == 3 + 6  # validation, and the training frames that chose the map thresholds
     used = {entry["path"]: entry["identity"] for entry in card["inputs"]}
     assert {str(checkpoints / cell): identity(checkpoints / cell) for cell in cells}.items() <= used.items()
     values = read_results(Path("data/results"), ["scratch-L"])

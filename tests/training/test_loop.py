@@ -17,7 +17,7 @@ from pipeline.training.fabric import open_fabric
 from pipeline.training.guards import NonFiniteLossError
 from pipeline.training.history import History
 from pipeline.training.loop import Run, Step, fit
-from pipeline.training.schedule import build_optimizer, total_steps
+from pipeline.training.schedule import build_optimizer
 
 SCHEDULE = Schedule(epochs=None, steps=40, batch=4, lr=0.02, weight_decay=0.01, clip=10.0, warmup=0.3)
 RUNTIME = Runtime(workers=1, scheduler=None, device="cpu", threads=1, loader_threads=1, save_every=0.0)
@@ -213,15 +213,15 @@ def test_mixed_precision_trains_and_resumes(precision: Literal["bf16-mixed", "16
 
 
 def test_steps_of_a_schedule() -> None:
-    assert total_steps(SCHEDULE, 1000) == 40
-    assert total_steps(replace(SCHEDULE, steps=None, epochs=20.0), 30) == 150
-    assert total_steps(replace(SCHEDULE, steps=None, epochs=0.5), 7) == 1
+    assert SCHEDULE.total_steps(1000) == 40
+    assert replace(SCHEDULE, steps=None, epochs=20.0).total_steps(30) == 150
+    assert replace(SCHEDULE, steps=None, epochs=0.5).total_steps(7) == 1
 
 
 def test_of_two_limits_the_earlier_ends_a_schedule(tmp_path: Path) -> None:
     both = replace(SCHEDULE, steps=12, epochs=2.0)
-    assert total_steps(both, 8) == 4  # few frames: none is seen more than twice
-    assert total_steps(both, 24) == total_steps(both, 1000) == 12
+    assert both.total_steps(8) == 4  # few frames: none is seen more than twice
+    assert both.total_steps(24) == both.total_steps(1000) == 12
     network, inputs, targets = problem()
     seen: list[int] = []
 
