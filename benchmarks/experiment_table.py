@@ -3,11 +3,11 @@
     python -m benchmarks.experiment_table CELLS.csv
     python -m benchmarks.experiment_table CELLS.csv --collect REPOSITORY    # gathers the experiments first
 
-An experiment belongs to the recipe that its name begins with: `dvc exp run -n alpha -S experiment=alpha …` gives alpha-1,
-alpha-2, …. A row of CELLS.csv is one fine-tuned and scored cell, read from git and DVC's cache, with what was varied: the
-params that differ from those of the recipe. `gain` compares an arm with the reference of its modality, `change` with the
-same arm where nothing was varied; both are paired by seed: mean difference in mAP points ± half of the 95 % interval of
-the t-test, and its two-sided p. Regions are scored by the stage `region_quality`, without any training.
+An experiment belongs to the recipe that its name begins with: `dvc exp run -n alpha -S experiment=alpha …` gives
+alpha-1, alpha-2, …. A row of CELLS.csv is one fine-tuned and scored cell, read from git and DVC's cache, with what was
+varied: the params that differ from those of the recipe. `gain` compares an arm with the reference of its modality,
+`change` with the same arm where nothing was varied; both are paired by seed: mean difference in mAP points ± half of
+the 95 % interval of the t-test, and its two-sided p. `region_quality` scores regions without any training.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Every recipe of conf/experiment: it composes, its arms can be built, DVC resolves its graph, and its page is there."""
+"""Every recipe of conf/experiment composes, its arms can be built, DVC resolves its graph, and it is documented."""
 
 import re
 import subprocess
