@@ -14,6 +14,7 @@ from pipeline.params import Params, corruption_families, load_params
 from pipeline.regions.store import RegionStore
 from pipeline.reporting.attacks import attack_metrics, pgd_tables, spoofing_tables
 from pipeline.reporting.class_tables import class_tables
+from pipeline.reporting.comparison import Row, compare_arms, comparison_table, few_seeds, pairs_of
 from pipeline.reporting.gallery import (
     Group,
     choose_frames,
@@ -22,6 +23,7 @@ from pipeline.reporting.gallery import (
     draw_projection_figures,
     draw_region_figures,
 )
+from pipeline.reporting.label_ledger import ledger_table
 from pipeline.reporting.page import Report, print_tables, render_html, render_markdown
 from pipeline.reporting.probes import draw_probes, probe_table, probed
 from pipeline.reporting.robustness import Robustness
@@ -48,17 +50,19 @@ def main() -> None:
     arms = params.finetune.arms
     values = read_results(RESULTS, arms)
     weak = degenerate_cells(RESULTS, arms)
-    warnings = [f"{cell}; its score means nothing" for cell in weak]
+    warnings = [f"{cell}; its score means nothing" for cell in weak] + few_seeds(values)
     comparison = result_tables(values, params.report.reference_arm)
     brief = result_tables(values, params.report.reference_arm, BRIEF)
+    labels = ledger_table(Labels.open(LABELS).ledger(), set(values["fraction"]))
+    protocol = [table for table in (comparison_table(read_comparisons(params)), labels) if table]
     robustness = read_robustness(params)
     spoofed = read_spoofing(STRESS, [arm for arm in arms if "spoofing" in params.stress.families])
     climbed = read_stress(STRESS, arms, [family for family in params.stress.families if family == "pgd"])
     attacks = spoofing_tables(spoofed) + pgd_tables(climbed)
     pretraining = [table for table in [loss_table(CHECKPOINTS), probe_table(PROBES)] if table]
     with publish(Path("reports")) as draft:
-        title, tables = f"CALICO on {params.dataset.name}", comparison + robustness.tables() + attacks + pretraining
-        tables += class_tables(values)
+        title = f"CALICO on {params.dataset.name}"
+        tables = comparison + protocol + robustness.tables() + attacks + pretraining + class_tables(values)
         bars = robustness.draw(draft)
         figures = draw_figures(params, draft) + [("Robustness", bars)] * bool(bars)
         report = Report(title, INTRODUCTION, warnings, tables, figures)
@@ -86,6 +90,13 @@ def main() -> None:
             ],
         )
     print_tables(brief + robustness.brief() + pretraining, warnings, Console())
+
+
+def read_comparisons(params: Params) -> list[Row]:
+    """Every arm against the reference and against the scratch arm of its modality."""
+    modality = {arm: params.arms[arm].modality for arm in params.finetune.arms}
+    own = params.report
+    return compare_arms(RESULTS, pairs_of(modality, own.reference_arm, own.scratch_arms), own.resamples)
 
 
 def read_robustness(params: Params) -> Robustness:

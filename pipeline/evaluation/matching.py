@@ -52,7 +52,7 @@ def match_boxes(truth: Any, predictions: Any, scene_of: Mapping[str, str], confi
         found = np.flatnonzero(true_class == number)
         found = found[np.argsort(true_sample[found], kind="stable")]
         ends = np.searchsorted(true_sample[found], np.arange(len(tokens) + 1))
-        hits.append(_match(sample[rank], centre[rank], ends, true_centre[found], thresholds))
+        hits.append(match_centres(sample[rank], centre[rank], ends, true_centre[found], thresholds))
         ranks.append(rank)
         counts.append(np.bincount(scene_of_sample[true_sample[found]], minlength=len(scenes)))
     rank = np.concatenate(ranks)
@@ -84,14 +84,25 @@ def _columns(
 
 
 @compiled
-def _match(
+def match_centres(
     sample: NDArray[np.int64],
     centre: NDArray[np.float64],
     ends: NDArray[np.int64],
     true_centre: NDArray[np.float64],
     thresholds: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """bool [N, T]; predictions in rank order, true boxes of sample s at ends[s] … ends[s + 1]."""
+    """Matches the predictions of one class.
+
+    Args:
+        sample: int64 [N], number of each prediction's sample, the best prediction first.
+        centre: float64 [N, 2], metres.
+        ends: int64 [samples + 1]; the true boxes of sample s are ends[s] … ends[s + 1] - 1.
+        true_centre: float64 [K, 2].
+        thresholds: float64 [T], metres.
+
+    Returns:
+        bool [N, T], whether a prediction is a true positive.
+    """
     hits = np.zeros((len(sample), len(thresholds)), np.bool_)
     for t in range(len(thresholds)):
         taken = np.zeros(len(true_centre), np.bool_)

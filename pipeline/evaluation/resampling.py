@@ -8,7 +8,7 @@ from pipeline.evaluation.evidence import DetectionEvidence, Evidence, MapEvidenc
 from pipeline.evaluation.map_segmentation import HALF
 
 RECALLS = 101  # points of the devkit's precision curve, recall 0 … 1
-METRICS = {"detection": ("mAP_present", "mAP"), "map": ("mIoU_best", "mIoU_calibrated", "mIoU_at_half")}
+METRICS = {"detection": ("mAP_present",), "map": ("mIoU_best", "mIoU_calibrated", "mIoU_at_half")}
 
 
 def scores(evidence: Evidence, weights: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
@@ -113,16 +113,17 @@ def _average_precisions(
                     for t in range(thresholds):
                         if not (bits[i] >> t) & 1:
                             continue
-                        low, high = true[t] / total, (true[t] + 1) / total
-                        after = (true[t] + 1) / (ranked + 1)
-                        # Left of the first point np.interp repeats it: that is so where the best prediction is true.
-                        before = true[t] / ranked if ranked > 0 else after
-                        slope = (after - before) / (high - low)
-                        while grid[t] < len(recalls) and recalls[grid[t]] < high:
-                            precision = slope * (recalls[grid[t]] - low) + before
-                            if grid[t] >= first and precision > floor:
-                                area[t] += precision - floor
-                            grid[t] += 1
+                        high = (true[t] + 1) / total
+                        if grid[t] < len(recalls) and recalls[grid[t]] < high:
+                            low, after = true[t] / total, (true[t] + 1) / (ranked + 1)
+                            # Left of the first point, where the best prediction is true, np.interp repeats that point.
+                            before = true[t] / ranked if ranked > 0 else after
+                            slope = (after - before) / (high - low)
+                            while grid[t] < len(recalls) and recalls[grid[t]] < high:
+                                precision = slope * (recalls[grid[t]] - low) + before
+                                if grid[t] >= first and precision > floor:
+                                    area[t] += precision - floor
+                                grid[t] += 1
                         true[t] += 1
                     ranked += 1
             for t in range(thresholds):

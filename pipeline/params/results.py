@@ -54,6 +54,8 @@ class Report:
     figures: int  # validation frames drawn
     reference_arm: str  # deviations are paired against it
     scratch_arms: dict[str, str]  # modality -> the arm whose corruption error is 100
+    resamples: int  # of the bootstrap over scenes and seeds
 
     def __post_init__(self) -> None:
+        positive(self, "resamples")
         require(set(self.scratch_arms) == {"L", "LC"}, f"scratch_arms names one for L and LC, not {self.scratch_arms}")
