@@ -21,7 +21,7 @@ from pipeline.robustness.conditions import Condition, conditions_of
 from pipeline.robustness.record import MEASURED, write_stress
 from pipeline.robustness.traces import searched_frames
 from pipeline.throughput import measured
-from pipeline.training.launch import on_every_device, rank
+from pipeline.training.launch import on_own_devices, rank
 from pipeline.training.scratch import scratch_folder
 from pipeline.work import stress_work
 
@@ -132,4 +132,4 @@ def trace_tokens(spoofing: Spoofing) -> list[str]:
 
 if __name__ == "__main__":
     with user_errors():
-        on_every_device(main, sys.argv[1], sys.argv[2])
+        on_own_devices(main, sys.argv[1], sys.argv[2])

@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pipeline.artifacts.card import dump_json
 from pipeline.artifacts.publish import write_file
 from pipeline.evaluation.devkit import DevkitScorer
@@ -25,7 +23,7 @@ from pipeline.robustness.conditions import Condition, disturb
 from pipeline.robustness.pgd_scores import try_pgd
 from pipeline.robustness.spoofing_rate import try_spoofing
 from pipeline.training.ahead import train_ahead
-from pipeline.training.device import device_class, place
+from pipeline.training.device import device_class, place_among_others
 from pipeline.training.launch import launched, rank
 
 Attempt = Callable[[Condition, Bench, str], Scores]
@@ -113,10 +111,8 @@ class Trial:
         if scorer is not None:  # the tables are shared, the files of the devkit are not
             scorer.scratch = self.scratch / f"devkit-{os.getpid()}"
             scorer.scratch.mkdir(exist_ok=True)
-        device = place(replace(self.runtime, threads=max(1, self.runtime.threads // processes)), seed=0)
-        if launched() and device.type == "cuda":
-            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-            torch.cuda.set_device(device)
+        runtime = replace(self.runtime, threads=max(1, self.runtime.threads // processes))
+        device = place_among_others(runtime, seed=0)
         bench = open_bench(self.params, self.arm, self.cells, scorer, device, self.runtime.loader_processes)
         began = time.monotonic()
         for done, condition in enumerate(waiting):

@@ -1,0 +1,121 @@
+"""Tables, numbers and the figure of corruptions, from scores as the stage records them."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.reporting.robustness import CURVE, PICTURE, TABLE, Robustness
+from pipeline.robustness.record import CONDITIONS, read_stress, write_stress
+
+ARMS = ["scratch-L", "ours-LC"]
+CELLS = ["detection-0.1-0", "detection-0.1-1"]
+SCRATCH = {"scratch-L": "scratch-L", "ours-LC": "scratch-L"}
+
+
+def scores(nds: float) -> dict[str, Any]:
+    return {"NDS": nds, "mAP": nds / 2, "degenerate": None}
+
+
+@pytest.fixture
+def stress(tmp_path: Path) -> Path:
+    """Two arms, two seeds, LiDAR fog at severities 1 and 2, and a camera fog that cannot strike the LiDAR arm."""
+    values = {"scratch-L": ([0.5, 0.4], [0.3, 0.1]), "ours-LC": ([0.6, 0.8], [0.4, 0.4])}
+    for arm, (clean, fog) in values.items():
+        for family in ("lidar", "camera"):
+            folder = tmp_path / arm / family
+            folder.mkdir(parents=True)
+            struck = {cell: scores(nds) for cell, nds in zip(CELLS, fog, strict=True)}
+            tried = {("fog", 1): struck, ("fog", 2): struck} if family == "lidar" else {
+                ("fog", 1): struck if arm == "ours-LC" else None
+            }  # fmt: skip
+            write_stress(folder, {cell: scores(nds) for cell, nds in zip(CELLS, clean, strict=True)}, tried)
+    return tmp_path
+
+
+@pytest.fixture
+def robustness(stress: Path) -> Robustness:
+    return Robustness(read_stress(stress, ARMS, ["lidar", "camera"]), SCRATCH, "scratch-L")
+
+
+def test_records_come_back_score_by_score(stress: Path) -> None:
+    found = read_stress(stress, ARMS, ["lidar", "camera"])
+    assert len(found) == 2 * len(CELLS) * (2 + 1) * 2  # arms, seeds, conditions, metrics
+    one = found[(found["arm"] == "ours-LC") & (found["seed"] == 1) & (found["metric"] == "mAP")]
+    assert set(one["value"]) == {0.2} and set(one["clean"]) == {0.4}
+    spared = found[~found["applicable"].astype(bool)]
+    assert set(zip(spared["arm"], spared["family"], strict=True)) == {("scratch-L", "camera")}
+    assert (spared["value"] == spared["clean"]).all()
+    rows = (stress / "ours-LC/lidar" / CONDITIONS).read_text().splitlines()
+    assert rows[1:] == [f"{cell},fog,{level},0.4,0.2" for cell in CELLS for level in (1, 2)]
+
+
+def test_a_missing_or_foreign_record_is_told(stress: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read") as caught:
+        read_stress(stress, ["nobody"], ["lidar"])
+    assert "dvc repro" in caught.value.remedy
+    (stress / "ours-LC/lidar/metrics.json").write_text("{}")
+    with pytest.raises(UserError, match="robustness"):
+        read_stress(stress, ARMS, ["lidar"])
+
+
+def test_means_of_every_arm_and_family(robustness: Robustness) -> None:
+    table = robustness.tables()[0]
+    assert table.title == "robustness of detection-0.1: NDS"
+    rows = {tuple(row[:2]): row[2:] for row in table.rows}
+    # CE of the seeds: 0.6 / 0.7 and 0.6 / 0.9; RR: 2 / 3 and 1 / 2.
+    assert rows["ours-LC", "lidar"] == ["1", "2", "76.2 ± 13.5", "76.2 ± 13.5", "58.3 ± 11.8", "41.7 ± 11.8"]
+    assert rows["scratch-L", "lidar"] == ["1", "2", "100.0 ± 0.0", "100.0 ± 0.0", "42.5 ± 24.7", "57.5 ± 24.7"]
+    # Against what the LiDAR arm keeps in a camera's fog, its clean score: 0.6 / 0.5 and 0.6 / 0.6.
+    assert rows["ours-LC", "camera"][2:4] == ["110.0 ± 14.1", "110.0 ± 14.1"]
+    assert ("scratch-L", "camera") not in rows
+    assert rows["ours-LC", "all"][:2] == ["2", "2"]
+    assert "severities 1, 2;" in table.note and "below 100 is better" in table.note
+    brief = robustness.brief()
+    assert [table.header[0] for table in brief] == ["arm"] and "family" not in brief[0].header
+    assert [row[0] for row in brief[0].rows] == ARMS
+
+
+def test_every_type_has_its_row_and_what_does_not_apply_a_dash(robustness: Robustness) -> None:
+    tables = {table.title: table for table in robustness.tables()}
+    rates = tables["robustness of detection-0.1: NDS, resilience rate RR"]
+    assert rates.header == ["type", *ARMS]
+    assert rates.rows == [["lidar: fog", "42.5 ± 24.7", "58.3 ± 11.8"], ["camera: fog", "–", "58.3 ± 11.8"]]
+    assert "robustness of detection-0.1: mAP" in tables
+    assert not any("mAP, " in title for title in tables)  # types by the first metric only
+
+
+def test_numbers_for_dvc(robustness: Robustness, tmp_path: Path) -> None:
+    numbers = robustness.metrics()["detection-0.1"]["NDS"]
+    assert numbers["ours-LC"]["lidar"]["mCE"] == pytest.approx(50 * (0.6 / 0.7 + 0.6 / 0.9))
+    assert numbers["ours-LC"]["all"]["mRR"] == pytest.approx(100 * (2 / 3 + 1 / 2) / 2)
+    robustness.write(tmp_path)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / CURVE).read_text())))
+    assert [(row["type"], row["arm"]) for row in rows] == [
+        ("lidar: fog", "scratch-L"), ("lidar: fog", "ours-LC"), ("camera: fog", "ours-LC")
+    ]  # fmt: skip
+    assert float(rows[0]["RR"]) == 42.5
+    every = list(csv.DictReader(io.StringIO((tmp_path / TABLE).read_text())))
+    assert {row["measure"] for row in every} == {"CE", "CE_reference", "RR", "RCE"}
+    assert {row["metric"] for row in every} == {"NDS", "mAP"} and {row["n"] for row in every} == {"2"}
+
+
+def test_the_figure_has_a_bar_for_every_arm_and_is_reproducible(robustness: Robustness, tmp_path: Path) -> None:
+    (picture,) = robustness.draw(tmp_path)
+    assert picture.name == PICTURE and "NDS" in picture.caption
+    image = matplotlib.image.imread(tmp_path / PICTURE)[..., :3]
+    for colour in (0x1F77B4, 0xFF7F0E):  # the first two of matplotlib's cycle
+        wanted = [(colour >> shift & 255) / 255 for shift in (16, 8, 0)]
+        assert (abs(image - wanted).max(axis=-1) < 0.01).sum() > 500
+    assert robustness.draw(tmp_path)[0].png == picture.png
+
+
+def test_without_a_robustness_test_there_is_nothing_to_show(tmp_path: Path) -> None:
+    empty = Robustness(read_stress(tmp_path, ARMS, []), SCRATCH, "scratch-L")
+    assert (empty.tables(), empty.brief(), empty.draw(tmp_path), empty.metrics()) == ([], [], [], {})
+    empty.write(tmp_path)
+    assert len((tmp_path / CURVE).read_text().splitlines()) == len((tmp_path / TABLE).read_text().splitlines()) == 1
