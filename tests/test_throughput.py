@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.params import Runtime, load_params
 from pipeline.throughput import RECORD, Throughput, file_size, measured, note, note_steps, read_notes, work_key
-from pipeline.work import evaluate_work, finetune_work, pretrain_lidar_work, regions_work
+from pipeline.work import evaluate_work, finetune_work, pretrain_lidar_work, regions_work, stress_work
 
 PARAMS = load_params(Path(__file__).parents[1] / "params.yaml")
 HALF_A_SECOND = Throughput(units=10, start=1.0, seconds=0.5, size=100, memory=1000)
@@ -102,6 +102,8 @@ def test_keys_follow_what_decides_the_cost(world_runtime: Runtime) -> None:
         finetune_work(PARAMS, world_runtime, "LC", "detection"),
         finetune_work(PARAMS, world_runtime, "L", "map"),
         evaluate_work(PARAMS, world_runtime, "L"),
+        stress_work(PARAMS, world_runtime, "L", "lidar"),
+        stress_work(PARAMS, world_runtime, "L", "rig"),
         regions_work(PARAMS, world_runtime),
         regions_work(replace(PARAMS, regions=replace(PARAMS.regions, eps=0.5)), world_runtime),
         regions_work(PARAMS, replace(world_runtime, workers=5)),

@@ -14,16 +14,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import user_errors
+from pipeline.errors import UserError, user_errors
 from pipeline.frames.dataset import FrameLoader
 from pipeline.frames.index import FrameIndex
 from pipeline.params import Params, Runtime, Schedule, load_params, load_runtime, parse_trial
 from pipeline.preflight.jobs import Job
 from pipeline.preflight.workload import count_frames, find_workload
 from pipeline.throughput import measured, read_notes
-from pipeline.work import distill_camera_work, evaluate_work, finetune_work, pretrain_lidar_work, regions_work
+from pipeline.work import (
+    distill_camera_work,
+    evaluate_work,
+    finetune_work,
+    pretrain_lidar_work,
+    regions_work,
+    stress_work,
+)
 
-CALIBRATED = ("regions", "pretrain_lidar", "distill_camera", "finetune", "evaluate")
+CALIBRATED = ("regions", "pretrain_lidar", "distill_camera", "finetune", "evaluate", "stress")
 FRAMES = 8  # key frames that are segmented or predicted
 STEPS = 4  # of a training; the first one is not counted
 SCRATCH = Path("scratch/preflight")
@@ -88,6 +95,7 @@ def main(stage: str, *words: str) -> None:
         "distill_camera": distill_some,
         "finetune": finetune_some,
         "evaluate": predict_some,
+        "stress": disturb_some,
     }
     measure_some[stage](index, params, runtime, *words)
     shutil.rmtree(SCRATCH, ignore_errors=True)
@@ -172,6 +180,33 @@ def predict_some(index: FrameIndex, params: Params, runtime: Runtime, arm: str) 
     with measured(evaluate_work(params, runtime, modality)) as work:
         predict_boxes({"": model}, loader, positions, params.evaluate.batch, device)
         work.units = len(positions)
+
+
+def disturb_some(index: FrameIndex, params: Params, runtime: Runtime, arm: str, family: str) -> None:
+    """A few frames under the first condition through a network that knows nothing, without scoring.
+
+    Raises:
+        UserError: the family is an attack, which asks the model itself.
+    """
+    from pipeline.evaluation.predict import predict_boxes
+    from pipeline.networks.model import BevModel
+    from pipeline.robustness.conditions import CORRUPTIONS, conditions_of, disturb
+    from pipeline.training.device import place
+
+    if family not in CORRUPTIONS:
+        raise UserError(f"only a run of {family} tells what it costs", where="stress", remedy="leave it unknown")
+    modality, device = params.arms[arm].modality, place(runtime, seed=0)
+    first = next(one for one in conditions_of(family, params.stress) if one.applies_to(modality))
+    model = BevModel(params.networks, params.frames, modality, "detection").to(device).eval()
+    loader = FrameLoader(
+        index, params.frames, params.networks.grid, images=modality == "LC",
+        disturbance=disturb(first, params.stress.seed, index, StandInLabels()),
+    )  # fmt: skip
+    positions = index.split(params.dataset.val_split)[:FRAMES]
+    predict_boxes({"": model}, loader, positions[:1], 1, device)  # warms up
+    with measured(stress_work(params, runtime, modality, family)) as work:
+        predict_boxes({"": model}, loader, positions, params.evaluate.batch, device)
+        work.units = len(positions) * (runtime.workers if device.type == "cpu" else runtime.devices)
 
 
 def short(schedule: Schedule) -> Schedule:

@@ -111,12 +111,12 @@ def find_workload(job: Job, params: Params, runtime: Runtime, frames: FrameCount
         return Workload(key, frames.val * cells, grows=True)
     if job.stage == "stress":
         arm, family = job.words
-        key = stress_work(params, runtime, params.arms[arm].modality, family)
-        return Workload(key, frames.val * _stressed(params, arm, family), grows=False)
+        key, tries = stress_work(params, runtime, params.arms[arm].modality, family), _tries(params, arm, family)
+        return Workload(key, frames.val * tries, grows=False) if tries else None
     return None
 
 
-def _stressed(params: Params, arm: str, family: str) -> int:
+def _tries(params: Params, arm: str, family: str) -> int:
     """How often a frame goes through a model: conditions that apply to the arm, times models."""
     own, modality = params.stress, params.arms[arm].modality
     conditions = sum(condition.applies_to(modality) for condition in conditions_of(family, own))

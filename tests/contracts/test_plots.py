@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -17,6 +18,8 @@ from pipeline.evaluation.precision_recall import CURVES, write_precision_recall
 from pipeline.evaluation.probe_record import write_probes
 from pipeline.frames.labels import DETECTION_CLASSES
 from pipeline.params import load_params
+from pipeline.reporting.robustness import Robustness
+from pipeline.robustness import record
 from pipeline.training.history import History
 from pipeline.training.live import LiveLog
 
@@ -95,3 +98,23 @@ def test_precision_over_recall_is_shown_for_every_arm_and_class(
             continue
         assert {row["field"] for row in rows} == {"mean", *DETECTION_CLASSES}
         assert {row["dvc_inferred_y_value"] for row in rows if row["field"] == "bus"} == {""}
+
+
+def test_robustness_by_type_has_a_colour_for_every_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    plots = [plot for plot in content["plots"] if next(iter(plot)) == "robustness"]
+    Path("dvc.yaml").write_text(yaml.safe_dump({"plots": plots}))
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], check=True)
+    shutil.copytree(ROOT / ".dvc/plots", ".dvc/plots")
+    rows = [
+        ("ours", "detection-0.1", 0, "NDS", "lidar", kind, 1, value, 0.5, True)
+        for kind, value in (("fog", 0.25), ("snow", 0.4))
+    ]
+    scores = pd.DataFrame(rows, columns=record.SCORES)
+    Path("reports").mkdir()
+    Robustness(scores, {"ours": "ours"}, "ours").write(Path("reports"))
+    (part,) = dvc("plots", "show", "--json", "--out", "plots")["data"]["robustness"]
+    assert part["content"]["encoding"]["color"]["field"] == "arm"
+    shown = [(row["type"], row["arm"], float(row["RR"])) for row in part["content"]["data"]["values"]]
+    assert shown == [("lidar: fog", "ours", 50.0), ("lidar: snow", "ours", 80.0)]

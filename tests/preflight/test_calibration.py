@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import UserError
 from pipeline.params import Params, Runtime
 from pipeline.preflight.calibration import CALIBRATED, calibrate_unknown, main
 from pipeline.preflight.jobs import Job
@@ -17,6 +18,7 @@ JOBS = [
     Job("finetune@1", "finetune", ("scratch-L", "detection-1.0", "0")),
     Job("finetune@2", "finetune", ("scratch-LC", "map-1.0", "0")),
     Job("evaluate@1", "evaluate", ("scratch-LC",)),
+    Job("stress@1", "stress", ("scratch-L", "lidar")),
 ]
 
 
@@ -34,6 +36,11 @@ def test_without_an_index_nothing_is_measured(params: Params, world_runtime: Run
     (line,) = calibrate_unknown([Job("prepare", "prepare", ()), JOBS[0]], params, world_runtime)
     assert "dvc repro prepare" in line
     assert read_notes() == {}
+
+
+def test_attacks_are_measured_by_their_first_run(project: Path, params: Params, world_runtime: Runtime) -> None:
+    with pytest.raises(UserError, match="only a run of spoofing"):
+        main("stress", "scratch-L", "spoofing")
 
 
 def test_what_cannot_be_measured_is_told(project: Path, params: Params, world_runtime: Runtime) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.frames.manifest import read_manifest
-from pipeline.params import Params, Runtime
+from pipeline.params import Corruptions, Params, Runtime
 from pipeline.preflight.jobs import Job
 from pipeline.preflight.machine import Disk, available_memory, find_disks
 from pipeline.preflight.verdict import CACHE, DATA, SCRATCH, _disk_problem, judge
@@ -38,6 +38,22 @@ def test_tables_and_index_count_the_same_frames(stale: tuple[str, ...], params: 
 def test_a_world_that_is_still_to_be_simulated_is_counted_from_its_params(params: Params) -> None:
     own = replace(params.simulate, train_scenes=5, val_scenes=2, keyframes_per_scene=4)
     assert count_frames(replace(params, simulate=own), ["simulate", "prepare"]) == FrameCounts(28, 20, 20, 8)
+
+
+def test_conditions_that_an_arm_cannot_feel_are_no_work(params: Params, world_runtime: Runtime) -> None:
+    """Frames times models times conditions that apply."""
+    everything = Corruptions(None, [1, 2, 3])
+    own = replace(params.stress, rig=everything, camera=everything, trials=["detection-1.0", "map-0.1"], seeds=[0, 9])
+    params = replace(params, stress=own)  # neither map-0.1 nor seed 9 is fine-tuned
+    units = {}
+    for arm in ("scratch-L", "scratch-LC"):
+        for family in ("rig", "camera"):
+            work = find_workload(Job("stress", "stress", (arm, family)), params, world_runtime, FrameCounts(9, 6, 6, 3))
+            units[arm, family] = work.units if work else 0
+    assert units == {
+        ("scratch-L", "rig"): 3 * 2 * 3, ("scratch-LC", "rig"): 3 * 4 * 3,
+        ("scratch-L", "camera"): 0, ("scratch-LC", "camera"): 3 * 8 * 3,
+    }  # fmt: skip
 
 
 def test_what_notes_say_is_scaled_to_the_frames(params: Params, world_runtime: Runtime) -> None:
