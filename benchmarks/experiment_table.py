@@ -2,6 +2,7 @@
 
     python -m benchmarks.experiment_table CELLS.csv
     python -m benchmarks.experiment_table CELLS.csv --collect REPOSITORY    # gathers the experiments first
+    python -m benchmarks.experiment_table CELLS.csv --into docs/results.md  # writes them between the page's marks
 
 An experiment belongs to the recipe that its name begins with: `dvc exp run -n alpha -S experiment=alpha …` gives
 alpha-1, alpha-2, …. A row of CELLS.csv is one fine-tuned and scored cell, read from git and DVC's cache, with what was
@@ -12,6 +13,7 @@ the 95 % interval of the t-test, and its two-sided p. `region_quality` scores re
 
 import argparse
 import json
+import re
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,15 @@ def regions_table(cells: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def fill(page: str, tables: dict[str, str]) -> str:
+    """A page with every table between its marks; marks without a table are left as they are."""
+
+    def put(found: re.Match[str]) -> str:
+        return f"{found[1]}\n{tables[found[2]]}\n{found[3]}" if found[2] in tables else found[0]
+
+    return re.sub(r"(<!-- table: (\w+) -->)\n.*?(<!-- end -->)", put, page, flags=re.DOTALL)
+
+
 def _paired(part: pd.DataFrame, base: pd.DataFrame, name: str) -> dict[str, str]:
     """Of `benchmarks.label_saving_table.difference`, under a name."""
     told = difference(*(one.rename(columns={"mAP": "test_mAP"})[["seed", "test_mAP"]] for one in (part, base)))
@@ -132,15 +143,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("csv", type=Path)
     parser.add_argument("--collect", type=Path, metavar="REPOSITORY", help="where the experiments were run")
+    parser.add_argument("--into", type=Path, metavar="PAGE", help="Markdown with <!-- table: RECIPE --> … <!-- end -->")
     parsed = parser.parse_args()
     if parsed.collect:
         with chdir(parsed.collect):
             gathered = collect()
         gathered.round(4).to_csv(parsed.csv, index=False)
     cells = pd.read_csv(parsed.csv, keep_default_na=True).fillna({"setting": ""})
-    for recipe in cells.recipe.unique():
-        print(f"### {recipe}\n\n{markdown(table(cells, recipe))}\n")
-    print(f"### Regions\n\n{markdown(regions_table(cells))}")
+    tables = {recipe: markdown(table(cells, recipe)) for recipe in cells.recipe.unique()}
+    tables["regions"] = markdown(regions_table(cells))
+    if parsed.into:
+        parsed.into.write_text(fill(parsed.into.read_text(encoding="utf-8"), tables), encoding="utf-8")
+    else:
+        print("\n\n".join(f"### {name}\n\n{text}" for name, text in tables.items()))
 
 
 if __name__ == "__main__":

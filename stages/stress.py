@@ -13,12 +13,12 @@ from typing import Any
 from pipeline.artifacts.card import write_card
 from pipeline.artifacts.publish import publish
 from pipeline.errors import user_errors
-from pipeline.evaluation.record import name_cell, read_metrics
+from pipeline.evaluation.record import name_cell, parse_cell, read_metrics
 from pipeline.frames.index import FrameIndex
 from pipeline.params import load_params, load_runtime, parse_trial
 from pipeline.params.attacks import Spoofing
 from pipeline.robustness.conditions import Condition, conditions_of
-from pipeline.robustness.record import write_stress
+from pipeline.robustness.record import MEASURED, write_stress
 from pipeline.robustness.traces import searched_frames
 from pipeline.throughput import measured
 from pipeline.training.launch import on_every_device, rank
@@ -43,7 +43,8 @@ class Cell:
         """Fine-tuned model -> its clean scores, of those models that are to be stressed."""
         own, results = load_params().stress, read_metrics(Path("data/results", self.arm))
         names = [name_cell(*parse_trial(trial), seed) for trial in own.trials for seed in own.seeds]
-        return {name: results[name] for name in names if name in results}
+        scored = [name for name in names if MEASURED[parse_cell(name)[0]][0] in results.get(name, {})]
+        return {name: results[name] for name in scored}
 
     @property
     def inputs(self) -> list[Path]:

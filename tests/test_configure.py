@@ -85,6 +85,9 @@ def test_every_choice_fills_every_key(dataset: str, scale: str, project: Path) -
     assert asked and asked <= set(params.prepare.fractions)
     assert set(params.finetune.arms) <= set(params.arms)
     assert params.report.reference_arm in params.finetune.arms
+    if params.stress.families:
+        assert set(params.stress.trials) & set(params.finetune.trials)
+        assert set(params.stress.seeds) & set(params.finetune.seeds)
     assert bool(params.dataset.simulated) == (dataset in SIMULATED)
 
 
