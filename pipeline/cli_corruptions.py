@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+LABELS = Path("data/labels")
+
 
 def corruptions(
     token: Annotated[
@@ -15,9 +17,10 @@ def corruptions(
     ),
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
 ) -> None:
-    """Draw every corruption at every severity on one frame of the index."""
+    """Draw every corruption at every severity on one frame of the index; of moving objects if there are labels."""
     from pipeline.errors import UserError
     from pipeline.frames.index import FrameIndex
+    from pipeline.frames.labels import Labels
     from pipeline.params import load_params
     from pipeline.reporting.corruptions import draw_corruptions, typical_frame
 
@@ -33,5 +36,6 @@ def corruptions(
                 where=str(index.path),
                 remedy=f"take another one, e.g. {index[0].token}, or none",
             ) from None
-    for path in draw_corruptions(index, position, seed, out):
+    labels = Labels.open(LABELS) if LABELS.is_dir() else None
+    for path in draw_corruptions(index, position, seed, out, labels):
         typer.echo(f"wrote {path}")

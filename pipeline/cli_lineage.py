@@ -219,7 +219,8 @@ def _tree(link: "Link", shown: set[str]) -> "Tree":
     from rich.tree import Tree
 
     colour = "red" if link.problems else "green"
-    tree = Tree(f"[{colour}]{escape(link.path)}[/] {escape(link.kind)} {link.identity[:12]}")
+    origin = f" imported from {escape(link.origin)}" if link.origin else ""
+    tree = Tree(f"[{colour}]{escape(link.path)}[/] {escape(link.kind)} {link.identity[:12]}{origin}")
     for problem in link.problems:
         tree.add(f"[red]{escape(problem)}[/]")
     if link.path in shown:

@@ -12,11 +12,11 @@ from pipeline.artifacts.card import write_card
 from pipeline.artifacts.publish import publish
 from pipeline.errors import user_errors
 from pipeline.evaluation.detection_cells import score_detection
-from pipeline.evaluation.devkit import has_annotations
 from pipeline.evaluation.evaluated_arm import EvaluatedArm
 from pipeline.evaluation.map_cells import calibration_tokens, score_maps
 from pipeline.evaluation.record import write_metrics
 from pipeline.evaluation.team import Team
+from pipeline.frames.annotation_labels import has_annotations
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
 from pipeline.params import Params, Runtime, load_params, load_runtime

@@ -14,7 +14,7 @@ from pipeline.params import load_params
 
 ROOT = Path(__file__).parents[1]
 SIMULATED = ("embedded", "embedded_64")
-RECORDED = ("nuscenes", "nuscenes_mini", "nuscenes_sample")
+RECORDED = ("nuscenes", "nuscenes_mini", "nuscenes_sample", "nuscenes_test")
 
 
 @pytest.fixture

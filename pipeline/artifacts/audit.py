@@ -15,8 +15,9 @@ from typing import Any
 import yaml
 
 from pipeline.artifacts.card import CARD, OUTSIDE, parse_card, portable
-from pipeline.artifacts.lock import LOCK, PARAMS, Lock, parse_yaml, read_lock
-from pipeline.artifacts.view import Digests, View, Workspace, git, uncommitted, unsafe
+from pipeline.artifacts.imported import Import, read_import
+from pipeline.artifacts.lock import LOCK, PARAMS, Lock, dvc_md5, parse_yaml, read_lock
+from pipeline.artifacts.view import Digests, Revision, View, Workspace, git, uncommitted, unsafe
 from pipeline.artifacts.witness import Records, against_lock, against_records
 from pipeline.errors import UserError
 
@@ -38,6 +39,8 @@ class Link:
         notes: what could not be checked, or is not committed; information only.
         inputs: what it was made from.
         card: as parsed; empty where there is none.
+        origin: `PATH@commit` that `dvc import` took it from; "" where it did not.
+        commit: the revision it was read in, when that is not the one of the audit: it lies behind an import.
     """
 
     path: str
@@ -48,6 +51,8 @@ class Link:
     notes: list[str] = field(default_factory=list)
     inputs: list["Link"] = field(default_factory=list)
     card: dict[str, Any] = field(default_factory=dict, repr=False)
+    origin: str = ""
+    commit: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a machine, the whole tree; cards lie beside what they describe."""
@@ -189,6 +194,9 @@ class _Walk:
             link.notes.append(f"{len(skipped)} files were not read: --deep hashes them")
         if self.deep and link.kind == "index":
             link.problems += self.sensor_files()
+        if (brought := read_import(self.view, name)) is not None:
+            self._follow_import(link, brought)
+            return
         made = self.lock.maker(name) if self.lock else None
         if made is None and self.lock:
             link.problems.append(f"{LOCK} names no such output")
@@ -207,6 +215,24 @@ class _Walk:
                 link.inputs.append(self.visit(source, str(entry.get("identity"))))
         if home := self.home(name):
             link.inputs.append(self.visit(home, None))
+
+    def _follow_import(self, link: Link, brought: Import) -> None:
+        """The same artifact at the commit that it came from, held against the params, code and dvc.lock of that one."""
+        link.origin = brought.origin
+        record = f"{link.path}.dvc"
+        if (found := dvc_md5(self.digests, link.path)) != brought.md5:
+            link.problems.append(f"{record} records other bytes: {brought.md5[:12]}, found {str(found)[:12]}")
+        if record in self.dirty:
+            link.notes.append(f"not committed: {record}")
+        if brought.url != ".":
+            link.notes.append(f"imported from another repository: audit {brought.origin} in {brought.url}")
+            return
+        try:
+            source = audit(brought.path, Revision(brought.commit), deep=self.deep)
+        except UserError as error:
+            link.problems.append(f"imported from {brought.origin}, which cannot be audited: {error.problem}")
+            return
+        link.inputs.append(_compared(_elsewhere(source, brought.commit, {}), link.identity))
 
     def _note_uncommitted(self, link: Link, card: dict[str, Any]) -> None:
         found = sorted(self.dirty & {*card["code"]["files"]})
@@ -266,6 +292,15 @@ def _compared(link: Link, expected: str | None) -> Link:
         return link
     swapped = f"not the one that was read: {link.identity[:12] or 'nothing'} found, {expected[:12]} recorded"
     return replace(link, problems=[swapped, *link.problems])
+
+
+def _elsewhere(link: Link, commit: str, seen: dict[int, Link]) -> Link:
+    """A link of another revision with all above it: their paths name that revision."""
+    if id(link) not in seen:
+        inputs = [_elsewhere(source, commit, seen) for source in link.inputs]
+        name = link.path if link.commit else f"{link.path}@{commit[:7]}"
+        seen[id(link)] = replace(link, path=name, inputs=inputs, commit=link.commit or commit)
+    return seen[id(link)]
 
 
 def chain(link: Link) -> dict[str, Link]:

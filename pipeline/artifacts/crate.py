@@ -76,7 +76,7 @@ class _Writing:
         self.files: dict[str, Any] = {}
 
     def write(self, link: Link) -> int:
-        links = chain(link)
+        links = {path: one for path, one in chain(link).items() if not one.commit}  # as far as this revision reaches
         root = self.crate.root_dataset
         self.crate.name = f"{link.path} with its lineage"
         self.crate.description = (
@@ -98,7 +98,7 @@ class _Writing:
         controls, actions = self._runs(links, data, workflow)
         whole = self._note(
             "#run", "CreateAction", name=f"dvc repro, as far as {link.path} needs it", instrument=workflow,
-            object=[self.files["params.yaml"], *(data[path] for path, one in links.items() if not one.card)],
+            object=[self.files["params.yaml"], *(data[path] for path, one in links.items() if not _made_here(one))],
             result=data[link.path],
         )  # fmt: skip
         engine = self._note(
@@ -132,7 +132,7 @@ class _Writing:
         """A step, its control and its action for every stage that ran; one stage may have made several artifacts."""
         made: dict[str, list[Link]] = {}
         for one in links.values():
-            if one.card:
+            if _made_here(one):
                 made.setdefault(one.stage or one.card["stage"], []).append(one)
         lock = read_lock(self._read(LOCK)) if self.target.view.is_file(LOCK) else None
         tools: dict[str, Any] = {}
@@ -200,6 +200,7 @@ class _Writing:
         description = f"{link.kind}; {len(link.card['files'])} files on its card"
         description += "" if whole else ", which are not in the crate"
         description += f"; labelled frames: {ledger['count']}"
+        description += f"; imported from {link.origin}, where its lineage stands" if link.origin else ""
         dataset = self.crate.add_dataset(
             dest_path=f"{link.path}/", properties={**told, "description": description}
         )  # fmt: skip
@@ -237,6 +238,10 @@ class _Writing:
             if not isinstance(value, str):
                 entity[name] = value
         return entity
+
+
+def _made_here(link: Link) -> bool:
+    return bool(link.card) and not link.origin
 
 
 def _version() -> str:

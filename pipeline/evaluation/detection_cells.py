@@ -6,12 +6,13 @@ from typing import Any
 
 from pipeline.evaluation.degeneracy import boxes_degeneracy, finite_boxes
 from pipeline.evaluation.detection import build_submission
-from pipeline.evaluation.devkit import DevkitScorer, has_annotations
+from pipeline.evaluation.devkit import DevkitScorer
 from pipeline.evaluation.evaluated_arm import EvaluatedArm, cells_of
 from pipeline.evaluation.evidence import EVIDENCE
 from pipeline.evaluation.precision_recall import CURVES
 from pipeline.evaluation.record import SUBMISSION, name_cell
 from pipeline.evaluation.submission_check import check_submission
+from pipeline.frames.annotation_labels import has_annotations
 
 
 def score_detection(arm: EvaluatedArm, out: Path) -> dict[str, dict[str, Any]]:

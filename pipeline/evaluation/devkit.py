@@ -141,18 +141,6 @@ class DevkitScorer:
         return {token: self.tables.get("scene", scene)["name"] for token, scene in scene_of.items()}
 
 
-def has_annotations(dataset: Dataset) -> bool:
-    """Whether the tables hold an annotated object; those of the official test set do not.
-
-    True as well where there is no such table: what opens it says what is wrong.
-    """
-    table = Path(dataset.root, dataset.version, "sample_annotation.json")
-    if not table.is_file():
-        return True
-    with table.open("rb") as file:
-        return b"{" in file.read(1024)
-
-
 def _never_empty(submission: dict[str, Any]) -> dict[str, Any]:
     """The devkit fails on a file without a single box; one beyond every class range changes no number."""
     results = submission["results"]

@@ -76,6 +76,13 @@ class MapPictures:
     predicted: NDArray[np.bool_]
     truth: NDArray[np.bool_]
 
+    @staticmethod
+    def of(maps: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> "MapPictures":
+        """From (predicted, truth), bool [C, S, S] each, by sample token; there may be none."""
+        nothing = np.zeros((0, len(MAP_CLASSES), 0, 0), np.bool_)
+        predicted, truth = (np.stack([of[which] for of in maps.values()]) if maps else nothing for which in (0, 1))
+        return MapPictures(tuple(maps), predicted, truth)
+
     def save(self, path: Path) -> None:
         """Writes bits to a compressed .npz; equal maps give equal bytes."""
         np.savez_compressed(

@@ -4,9 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pipeline.artifacts.checkpoint import load_weights
 from pipeline.engine import progress_bar
@@ -15,7 +13,6 @@ from pipeline.evaluation.detection import ScoredBoxes
 from pipeline.evaluation.map_segmentation import HALF, MapCounts, MapPictures, count_cells
 from pipeline.frames.batch import FrameBatch
 from pipeline.frames.dataset import FrameLoader
-from pipeline.frames.maps import MAP_CLASSES
 from pipeline.networks.heads.map import MapHead
 from pipeline.networks.model import BevModel
 from pipeline.params import Frames, Networks
@@ -101,7 +98,7 @@ def count_maps(
     tokens, names = loader.index.tokens, loader.index.scenes
     scene_of = {tokens[position]: names[position] for position in positions}
     counts: dict[str, dict[str, MapCounts]] = {cell: {} for cell in models}
-    kept: dict[str, list[tuple[str, Any, Any]]] = {cell: [] for cell in models}
+    kept: dict[str, dict[str, tuple[Any, Any]]] = {cell: {} for cell in models}
     for cell, frames, outputs in _run(models, loader, positions, batch, device, title):
         if frames.map_masks is None:
             raise ValueError("the loader gives no map masks")
@@ -112,22 +109,8 @@ def count_maps(
             before = counts[cell].get(scene_of[token])
             counts[cell][scene_of[token]] = before + counted if before else counted
             if token in keep:
-                kept[cell].append((token, probabilities[row] >= HALF, truth[row]))
-    return {
-        cell: (
-            counts[cell],
-            MapPictures(
-                tuple(token for token, _, _ in kept[cell]),
-                _stack([predicted for _, predicted, _ in kept[cell]]),
-                _stack([truth for _, _, truth in kept[cell]]),
-            ),
-        )
-        for cell in models
-    }
-
-
-def _stack(maps: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    return np.stack(maps) if maps else np.zeros((0, len(MAP_CLASSES), 0, 0), np.bool_)
+                kept[cell][token] = probabilities[row] >= HALF, truth[row]
+    return {cell: (counts[cell], MapPictures.of(kept[cell])) for cell in models}
 
 
 def _run(

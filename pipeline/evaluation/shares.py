@@ -69,8 +69,8 @@ def join_maps(shares: Sequence[Arrays], cells: Sequence[str], keep: Sequence[str
                 scenes[scene] = scenes[scene] + counts if scene in scenes else counts
             pictures = zip(share[f"{cell}/kept_predicted"], share[f"{cell}/kept_truth"], strict=True)
             kept |= dict(zip(share[f"{cell}/kept"].tolist(), pictures, strict=True))
-        predicted, truth = (np.stack([kept[token][which] for token in keep]) for which in (0, 1))
-        joined[cell] = {scene: scenes[scene] for scene in sorted(scenes)}, MapPictures(tuple(keep), predicted, truth)
+        ordered = {scene: scenes[scene] for scene in sorted(scenes)}
+        joined[cell] = ordered, MapPictures.of({token: kept[token] for token in keep})
     return joined
 
 

@@ -29,7 +29,7 @@ class Team:
     """
 
     def __init__(self, folder: Path) -> None:
-        """`folder` is emptied, and removed at the end of the `with` block."""
+        """`folder` is emptied, and removed at the end of a `with` block that ends well."""
         self.folder = folder
         self.rank, self.size = rank(), int(os.environ["WORLD_SIZE"]) if launched() else 1
 
@@ -51,7 +51,7 @@ class Team:
             import torch.distributed
 
             torch.distributed.destroy_process_group()
-        if self.rank == 0:
+        if self.rank == 0 and error is None:  # a failed one leaves it: the others may still be writing
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def share(self, positions: Sequence[int], batch: int) -> list[int]:

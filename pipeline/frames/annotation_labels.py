@@ -69,6 +69,18 @@ def no_annotations() -> Annotations:
     return Annotations(whole, whole, whole, pa.array([], pa.string()), *rows)
 
 
+def has_annotations(dataset: Dataset) -> bool:
+    """Whether the tables hold an annotated object; those of the official test set do not.
+
+    True as well where there is no such table: what opens it says what is wrong.
+    """
+    table = Path(dataset.root, dataset.version, "sample_annotation.json")
+    if not table.is_file():
+        return True
+    with table.open("rb") as file:
+        return b"{" in file.read(1024)
+
+
 def read_annotations(dataset: Dataset, index: FrameIndex) -> Annotations:
     """The annotations of the detection classes of every frame; the table's text is never in memory as a whole.
 

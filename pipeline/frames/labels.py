@@ -13,6 +13,7 @@ from pipeline.errors import UserError
 from pipeline.frames.annotation_labels import (
     DETECTION_CLASS_OF,
     Annotations,
+    has_annotations,
     no_annotations,
     read_annotations,
 )
@@ -33,6 +34,8 @@ _SLICE = 1 << 16  # boxes that are moved at once
 def build_labels(dataset: Dataset, prepare: Prepare, index: FrameIndex, out: Path) -> None:
     """Writes the labels of every frame and one token list per fraction; of Argoverse 2 no labels are read.
 
+    Tables without a single annotation, those of the official test set, give labels without boxes and no token list.
+
     Args:
         dataset: root, table directory and the training split that the fractions are shares of.
         prepare: `fractions`.
@@ -49,9 +52,10 @@ def build_labels(dataset: Dataset, prepare: Prepare, index: FrameIndex, out: Pat
             where="prepare.fractions",
             remedy="run `calico configure prepare.fractions=[] finetune.trials=[]`: pre-training needs no label",
         )
-    scenes = index.split_scenes(dataset.train_split)
-    kept = {fraction: set(fraction_scenes(scenes, fraction)) for fraction in prepare.fractions}
-    if committed := committed_lists(dataset):
+    annotated = has_annotations(dataset)
+    scenes = index.split_scenes(dataset.train_split) if annotated else []
+    kept = {fraction: set(fraction_scenes(scenes, fraction)) for fraction in prepare.fractions if annotated}
+    if annotated and (committed := committed_lists(dataset)):
         check_lists(committed, dataset.train_split, scenes, kept)
     rows = read_annotations(dataset, index) if dataset.format == "nuscenes" else no_annotations()
     order = np.argsort(rows.frames, kind="stable")  # frame by frame, as the table has them within one

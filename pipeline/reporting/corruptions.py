@@ -19,8 +19,10 @@ from pipeline.frames.frame import CAMERA_CHANNELS, Camera, Frame
 from pipeline.frames.images import decode_jpeg
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.points import load_points
+from pipeline.frames.reader import LabelSource
 from pipeline.reporting.projection import MAX_DEPTH, MIN_DEPTH, project
 from pipeline.robustness.corruption import SEVERITIES, TYPES, Corruption
+from pipeline.robustness.objects import MovingObjects
 from pipeline.robustness.rig import CalibrationDrift, TemporalMisalignment
 
 FRONT = "CAM_FRONT"
@@ -45,7 +47,9 @@ class Row(NamedTuple):
     disturbances: Sequence[Disturbance]
 
 
-def draw_corruptions(index: FrameIndex, position: int, seed: int, out: Path) -> list[Path]:
+def draw_corruptions(
+    index: FrameIndex, position: int, seed: int, out: Path, labels: LabelSource | None = None
+) -> list[Path]:
     """Draws a sheet of the LiDAR and, where the frame has images, one of the cameras and one of the rig.
 
     Args:
@@ -53,6 +57,7 @@ def draw_corruptions(index: FrameIndex, position: int, seed: int, out: Path) -> 
         position: which of them.
         seed: of the corruptions.
         out: folder for `lidar.png`, `camera.png`, `rig.png`; made if it is not there.
+        labels: boxes of the objects that move, for the two types that strike them; without it they are left out.
 
     Returns:
         What was written.
@@ -64,7 +69,7 @@ def draw_corruptions(index: FrameIndex, position: int, seed: int, out: Path) -> 
     out.mkdir(parents=True, exist_ok=True)
     about = f"{frame.scene} {frame.token[:8]}"
     legend = f"{about}: LiDAR from above, ±{REACH:.0f} m, by intensity; red: {ELSEWHERE} m from every true point"
-    sheets = {"lidar.png": (legend, _lidar_rows(index.root, frame, seed))}
+    sheets = {"lidar.png": (legend, _lidar_rows(index.root, frame, seed, labels))}
     if any(camera.channel == FRONT for camera in frame.cameras):
         sheets["camera.png"] = (f"{about}: cameras", _camera_rows(index.root, frame, seed))
         sheets["rig.png"] = (f"{about}: points where they are believed, late images red", _rig_rows(index, frame, seed))
@@ -81,7 +86,7 @@ def typical_frame(index: FrameIndex) -> int:
     return next(follows, (with_images or [0])[0])
 
 
-def _lidar_rows(root: Path, frame: Frame, seed: int) -> dict[str, Row]:
+def _lidar_rows(root: Path, frame: Frame, seed: int, labels: LabelSource | None) -> dict[str, Row]:
     tree = cKDTree(_sweep(root, frame, None)[:, :3])
 
     def panel(axes: Axes, disturbance: Disturbance | None) -> str:
@@ -94,7 +99,11 @@ def _lidar_rows(root: Path, frame: Frame, seed: int) -> dict[str, Row]:
         axes.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH))
         return f"{len(points):,} points, {elsewhere.sum():,} red"
 
-    return {name: Row(panel, 1.0, _corruptions(name, "lidar", seed)) for name in TYPES["lidar"]}
+    rows = {name: Row(panel, 1.0, _corruptions(name, "lidar", seed)) for name in TYPES["lidar"]}
+    if labels is not None:
+        rows["object_dropout"] = Row(panel, 1.0, [MovingObjects("dropout", s, seed, labels) for s in SEVERITIES])
+        rows["object_overlap"] = Row(panel, 1.0, [MovingObjects("overlap", s, seed, labels) for s in SEVERITIES])
+    return rows
 
 
 def _camera_rows(root: Path, frame: Frame, seed: int) -> dict[str, Row]:

@@ -68,7 +68,8 @@ def lidar_translation(layout: LidarLayout) -> list[float]:
 
 def elevations(layout: LidarLayout) -> NDArray[np.float64]:
     """Elevations of the beams in radians, lowest first; the index is the ring number in the files."""
-    return np.radians(np.linspace(layout.lowest, layout.highest, layout.beams))
+    angles: NDArray[np.float64] = np.radians(np.linspace(layout.lowest, layout.highest, layout.beams))
+    return angles
 
 
 def lidar_rays(layout: LidarLayout, steps: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

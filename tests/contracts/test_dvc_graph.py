@@ -121,6 +121,11 @@ def test_params_that_the_stage_reads_are_declared(name: str) -> None:
     assert reads(name) - covered <= {"dataset.root"}, f"{name} reads params that it does not depend on"
 
 
+def test_a_family_of_conditions_depends_on_no_other_family() -> None:
+    own = {key.removeprefix("stress.") for key in declared_keys("stress") if key.split(".")[0] == "stress"}
+    assert own == {"${item.family}", "seed", "seeds", "trials"}
+
+
 @pytest.mark.parametrize("name", [name for name in GRAPH if name in LABEL_FREE])
 def test_pre_training_never_sees_labels(name: str) -> None:
     closure = import_closure(entry_file(name), ROOT)

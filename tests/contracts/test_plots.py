@@ -8,11 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from pipeline.artifacts.card import dump_json
+from pipeline.evaluation.precision_recall import CURVES, write_precision_recall
 from pipeline.evaluation.probe_record import write_probes
+from pipeline.frames.labels import DETECTION_CLASSES
+from pipeline.params import load_params
 from pipeline.training.history import History
 from pipeline.training.live import LiveLog
 
@@ -63,3 +67,31 @@ def test_curves_and_metrics_of_the_trainings_are_shown(tmp_path: Path, monkeypat
     assert sorted(found) == sorted(metrics)
     assert found["data/checkpoints/pretrain_lidar/prc/metrics.json"]["data"]["loss_end"] == 0.3333
     assert found["data/probes/distill_camera/rad/metrics.json"]["data"]["trained"]["retrieval"] == 0.5
+
+
+def test_precision_over_recall_is_shown_for_every_arm_and_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One curve a class in the plot of an arm, one an arm in that of their means; an absent class has none."""
+    monkeypatch.chdir(tmp_path)
+    content = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    plots = [plot for plot in content["plots"] if next(iter(plot)).startswith("precision_recall")]
+    Path("dvc.yaml").write_text(yaml.safe_dump({"plots": plots}))
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], check=True)
+    arms, recall = load_params(ROOT / "params.yaml").finetune.arms, np.linspace(0, 1, 101)
+    present = [name for name in DETECTION_CLASSES if name != "bus"]
+    for number, arm in enumerate(arms):
+        folder = Path("data/results", arm)
+        folder.mkdir(parents=True)
+        curves = {name: (1 - recall) / (1 + number + place) for place, name in enumerate(DETECTION_CLASSES)}
+        write_precision_recall(folder / CURVES, recall, curves, present)
+    shown = dvc("plots", "show", "--json", "--out", "plots")["data"]
+    assert sorted(shown) == sorted(["precision_recall_arms", *(f"precision_recall_{arm}" for arm in arms)])
+    for name, (part,) in shown.items():
+        rows = part["content"]["data"]["values"]
+        if name == "precision_recall_arms":
+            assert {row["filename"].split("/")[0] for row in rows} == set(arms)
+            assert len(rows) == len(arms) * 101
+            continue
+        assert {row["field"] for row in rows} == {"mean", *DETECTION_CLASSES}
+        assert {row["dvc_inferred_y_value"] for row in rows if row["field"] == "bus"} == {""}

@@ -42,9 +42,9 @@ class Copy:
         for name in ("dvc.yaml", "runtime.yaml"):
             shutil.copy(PROJECT / name, root)
         params = yaml.safe_load((PROJECT / "params.yaml").read_text())
-        # One cell an arm: DVC's time grows with the square of the number of stages.
-        matrix = params["finetune"]
-        matrix |= {name: axis[:1] for name, axis in matrix.items() if isinstance(axis, list) and name != "arms"}
+        # One cell an arm, and one family: DVC's time grows with the square of the number of stages.
+        for matrix in (params["finetune"], params["stress"]):
+            matrix |= {name: axis[:1] for name, axis in matrix.items() if isinstance(axis, list) and name != "arms"}
         (root / "params.yaml").write_text(yaml.safe_dump(params))
         self.dvc("init", "--no-scm", "--quiet")
         settings = {"analytics": "false", "no_scm": "true", "site_cache_dir": tools}
@@ -114,7 +114,9 @@ def test_regions_eps_makes_regions_and_what_follows_stale(copy: Copy) -> None:
         or (cell and cell[0] in pre_trained)
     }
     fresh = {command.split()[2] for command in copy.commands - expected}
-    assert fresh == {"stages.simulate", "stages.prepare", "stages.start", "stages.finetune", "stages.evaluate"}
+    assert fresh == {
+        "stages.simulate", "stages.prepare", "stages.start", "stages.finetune", "stages.evaluate", "stages.stress"
+    }  # fmt: skip
     copy.edit("params.yaml", r"^(  eps): [\d.]+", r"\1: 0.8")
     assert copy.repro() == expected
     assert "up to date" in copy.dvc("status")

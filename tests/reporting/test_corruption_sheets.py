@@ -31,7 +31,11 @@ def test_every_type_has_its_row(region_project: Path) -> None:
     assert set(sheets) == {"lidar", "camera", "rig"}
     shapes = {name: sheet.shape[:2] for name, sheet in sheets.items() if sheet is not None}
     assert {width for _, width in shapes.values()} == {4 * PANEL}
-    assert shapes["lidar"][0] > 8 * PANEL > shapes["camera"][0] > 2 * shapes["rig"][0]
+    # Eight types and, as `prepare` left labels, two of moving objects; six types of one image and two of six images.
+    assert shapes["lidar"][0] == 10 * (PANEL + TITLE) + 2 * TITLE
+    wide = PANEL * 9 / 16
+    assert shapes["camera"][0] == pytest.approx(6 * (wide + TITLE) + 2 * (wide / 1.5 + TITLE) + 2 * TITLE, abs=1)
+    assert shapes["rig"][0] == pytest.approx(wide + wide / 1.5 + 4 * TITLE, abs=1)
     index = FrameIndex.open(Path("data/index"), Path())
     frame = index[1]
     crashed = Corruption("camera_crash", 2, "camera", seed=3)
