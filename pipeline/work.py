@@ -55,7 +55,9 @@ def evaluate_work(params: Params, runtime: Runtime, modality: str) -> str:
 
 def stress_work(params: Params, runtime: Runtime, modality: str, family: str) -> str:
     """A frame through one model under one condition, its share of loading, disturbing and scoring included."""
-    decisive = {"modality": modality, "family": family, "processes": (runtime.workers, runtime.devices)}
+    steps = params.stress.pgd.steps if family == "pgd" else None
+    processes = (runtime.workers, runtime.devices)
+    decisive = {"modality": modality, "family": family, "steps": steps, "processes": processes}
     return work_key("stress", _networks(params, runtime, params.evaluate.batch) | decisive)
 
 

@@ -16,8 +16,10 @@ from pipeline.errors import user_errors
 from pipeline.evaluation.record import name_cell, read_metrics
 from pipeline.frames.index import FrameIndex
 from pipeline.params import load_params, load_runtime, parse_trial
+from pipeline.params.attacks import Spoofing
 from pipeline.robustness.conditions import Condition, conditions_of
 from pipeline.robustness.record import write_stress
+from pipeline.robustness.traces import searched_frames
 from pipeline.throughput import measured
 from pipeline.training.launch import on_every_device, rank
 from pipeline.training.scratch import scratch_folder
@@ -59,6 +61,7 @@ class Cell:
             "arm": self.arm,
             "modality": params.arms[self.arm].modality,
             "family": self.family,
+            "dataset.train_split": params.dataset.train_split,
             "dataset.val_split": params.dataset.val_split,
             "frames": params.frames,
             "networks": params.networks,
@@ -66,6 +69,7 @@ class Cell:
             "seed": params.stress.seed,
             "trials": params.stress.trials,
             "seeds": params.stress.seeds,
+            "attack": getattr(params.stress, self.family) if self.family in ("spoofing", "pgd") else None,
         }
 
 
@@ -80,16 +84,17 @@ def main(arm: str, family: str) -> None:
     found, device = try_all(cell, applicable, scratch) if applicable else ({}, "cpu")
     if rank() > 0:
         return
+    own = getattr(params.stress, family)
     with publish(cell.out) as draft:
         write_stress(draft, clean, {(one.type, one.severity): found.get(one) for one in conditions})
         write_card(
             draft,
             kind="robustness",
             stage="stress",
-            params=cell.made_with | {"conditions": getattr(params.stress, family)},
+            params=cell.made_with | {"conditions": own},
             inputs=cell.inputs,
             seeds=[params.stress.seed],
-            labelled=validation_tokens(),
+            labelled=validation_tokens() + (trace_tokens(own) if isinstance(own, Spoofing) else []),
             details={"tried": [one.name for one in found]},
             device=device,
         )
@@ -114,6 +119,14 @@ def validation_tokens() -> list[str]:
     params = load_params()
     index = FrameIndex.open(Path("data/index"), Path(params.dataset.root))
     return [index[position].token for position in index.split(params.dataset.val_split)]
+
+
+def trace_tokens(spoofing: Spoofing) -> list[str]:
+    """Of the training frames that are searched for vehicles to spoof."""
+    params = load_params()
+    index = FrameIndex.open(Path("data/index"), Path(params.dataset.root))
+    positions = index.split(params.dataset.train_split)
+    return [index[position].token for position in searched_frames(positions, spoofing)]
 
 
 if __name__ == "__main__":

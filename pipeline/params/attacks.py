@@ -32,7 +32,7 @@ class Spoofing:
 class Pgd:
     """Projected gradient ascent on the training loss with full knowledge of the model (Madry et al., ICLR 2018)."""
 
-    points: list[float]  # metres that each LiDAR point may be moved by, one attack each
+    points: list[int]  # millimetres that each LiDAR point may be moved by, one attack each
     pixels: list[int]  # of 255: what each colour of a pixel may be changed by, one attack each
     steps: int  # gradient steps
     step: float  # length of a step as a share of the budget

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from pipeline.params.attacks import Pgd, Spoofing
 from pipeline.params.checks import require
 
 CorruptionFamily = Literal["lidar", "camera", "joint", "rig"]
-Family = CorruptionFamily
+Family = Literal[CorruptionFamily, "spoofing", "pgd"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Stress:
     camera: Corruptions  # RoboBEV's types
     joint: Corruptions  # the weather and the motion that strike both sensors at once
     rig: Corruptions  # calibration, time, moving objects
+    spoofing: Spoofing  # a vehicle that is not there
+    pgd: Pgd  # points and pixels moved to where the loss is high
 
     def __post_init__(self) -> None:
         require(len(set(self.families)) == len(self.families), f"a family is given twice: {self.families}")

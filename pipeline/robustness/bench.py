@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from pipeline.evaluation.degeneracy import boxes_degeneracy, finite_boxes
-from pipeline.evaluation.detection import build_submission
+from pipeline.evaluation.detection import ScoredBoxes, build_submission
 from pipeline.evaluation.devkit import DevkitScorer
-from pipeline.evaluation.map_segmentation import map_metrics
+from pipeline.evaluation.map_segmentation import MapCounts, map_metrics
 from pipeline.evaluation.predict import count_maps, open_model, predict_boxes
 from pipeline.evaluation.record import parse_cell
 from pipeline.frames.dataset import FrameLoader
@@ -56,35 +56,46 @@ class Bench:
 
     def score(self, disturbance: Disturbance | None, title: str = "predict") -> Scores:
         """Scores of every model where `disturbance` strikes every frame; None gives the scores of clean frames."""
-        scores: Scores = {}
-        if detectors := self.models.get("detection"):
-            scores |= self._score_detection(detectors, self._loader(disturbance), title)
-        if mappers := self.models.get("map"):
-            scores |= self._score_map(mappers, self._loader(disturbance, maps=True), title)
-        return scores
+        scores = {cell: self.score_boxes(boxes) for cell, boxes in self.detect(disturbance, title).items()}
+        return scores | self.score_maps(disturbance, title)
 
-    def _loader(self, disturbance: Disturbance | None, *, maps: bool = False) -> FrameLoader:
-        networks = self.params.networks
-        return FrameLoader(
-            self.index, self.params.frames, networks.grid, map_grid=networks.heads.map_grid if maps else None,
-            images=self.modality == "LC", disturbance=disturbance, processes=self.processes,
-        )  # fmt: skip
+    def detect(self, disturbance: Disturbance | None, title: str) -> dict[str, dict[str, ScoredBoxes]]:
+        """Detector -> sample token -> its boxes in the LiDAR frame."""
+        if not (models := self.models.get("detection")):
+            return {}
+        loader, batch = self.loader(disturbance), self.params.evaluate.batch
+        return predict_boxes(models, loader, self.positions, batch, self.device, title=title)
 
-    def _score_detection(self, models: Mapping[str, BevModel], loader: FrameLoader, title: str) -> Scores:
+    def score_boxes(self, boxes: Mapping[str, ScoredBoxes]) -> dict[str, Any]:
+        """The devkit's scores of one detector's boxes in every frame."""
         assert self.scorer is not None
-        frames, batch, scores = [self.index[position] for position in self.positions], self.params.evaluate.batch, {}
-        for cell, boxes in predict_boxes(models, loader, self.positions, batch, self.device, title=title).items():
-            found = self.scorer.score(build_submission(frames, finite_boxes(boxes), camera=self.modality == "LC"))
-            scores[cell] = _kept(found | {"degenerate": boxes_degeneracy(list(boxes.values()))}, "detection")
-        return scores
+        frames = [self.index[position] for position in self.positions]
+        found = self.scorer.score(build_submission(frames, finite_boxes(boxes), camera=self.modality == "LC"))
+        return _kept(found | {"degenerate": boxes_degeneracy(list(boxes.values()))}, "detection")
 
-    def _score_map(self, models: Mapping[str, BevModel], loader: FrameLoader, title: str) -> Scores:
+    def score_maps(self, disturbance: Disturbance | None, title: str) -> Scores:
+        """Scores of the map models."""
+        if not (models := self.models.get("map")):
+            return {}
         own = self.params.evaluate
         found = count_maps(
-            models, loader, self.positions, own.batch, self.device,
+            models, self.loader(disturbance, maps=True), self.positions, own.batch, self.device,
             thresholds=own.map_thresholds, keep=[self.index[self.positions[0]].token], title=title,
         )  # fmt: skip
-        return {cell: _kept(map_metrics(counts, own.map_thresholds), "map") for cell, (counts, _) in found.items()}
+        return {cell: self.score_counts(scenes) for cell, (scenes, _) in found.items()}
+
+    def score_counts(self, scenes: Mapping[str, MapCounts]) -> dict[str, Any]:
+        """IoU of one map model from the cells counted in every frame, scene by scene."""
+        return _kept(map_metrics(scenes, self.params.evaluate.map_thresholds), "map")
+
+    def loader(self, disturbance: Disturbance | None = None, *, boxes: bool = False, maps: bool = False) -> FrameLoader:
+        """Gives the frames under a disturbance, with boxes or maps as labels."""
+        networks = self.params.networks
+        return FrameLoader(
+            self.index, self.params.frames, networks.grid, labels=self.labels if boxes else None,
+            map_grid=networks.heads.map_grid if maps else None, images=self.modality == "LC", disturbance=disturbance,
+            processes=self.processes,
+        )  # fmt: skip
 
 
 def open_bench(

@@ -28,7 +28,7 @@ CORRUPTIONS: Mapping[str, Mapping[str, Sensors]] = {
 
 @dataclass(frozen=True)
 class Condition:
-    """One type at one severity."""
+    """One type at one severity: 1 to 3 of a corruption; of an attack the points spoofed or the budget of PGD."""
 
     family: str
     type: str
@@ -51,6 +51,11 @@ def conditions_of(family: str, stress: Stress) -> list[Condition]:
     Raises:
         UserError: params name a type that the family does not have.
     """
+    if family == "spoofing":
+        return [Condition(family, "vehicle", count, "lidar") for count in stress.spoofing.counts]
+    if family == "pgd":
+        points = [Condition(family, "points", budget, "lidar") for budget in stress.pgd.points]
+        return points + [Condition(family, "pixels", budget, "camera") for budget in stress.pgd.pixels]
     own: Corruptions = getattr(stress, family)
     known = CORRUPTIONS[family]
     for name in own.types or ():

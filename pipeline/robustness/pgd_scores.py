@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,9 +16,9 @@ from pipeline.networks.heads.decoding import Detections
 from pipeline.networks.heads.map import MapHead
 from pipeline.networks.model import BevModel
 from pipeline.params.attacks import Pgd
+from pipeline.robustness.bench import Bench, Scores
+from pipeline.robustness.conditions import Condition
 from pipeline.robustness.pgd import Attacked, attack_images, attack_points, task_losses
-
-Target = Literal["points", "images"]
 
 
 @dataclass(frozen=True)
@@ -28,22 +27,40 @@ class PgdOutcome:
 
     Attributes:
         boxes: sample token -> boxes in the LiDAR frame; empty for a map model.
-        counts: cells counted as for clean maps; None for a detection model.
+        scenes: scene name -> cells counted as for clean maps; empty for a detection model.
         losses: float64 [steps + 2], the fine-tuning loss, mean over frames: clean, at the random start (noise within
             the budget), after each step.
         loss: mean over frames of the highest loss of each, which the predictions are of.
     """
 
     boxes: dict[str, ScoredBoxes]
-    counts: MapCounts | None
+    scenes: dict[str, MapCounts]
     losses: NDArray[np.float64]
     loss: float
 
 
-def attacks_on(pgd: Pgd, modality: str) -> list[tuple[Target, float]]:
-    """What is attacked by how much: metres of points, and for modality LC units of 255 of pixels."""
-    points: list[tuple[Target, float]] = [("points", budget) for budget in pgd.points]
-    return points + [("images", float(budget)) for budget in pgd.pixels if modality == "LC"]
+def try_pgd(condition: Condition, bench: Bench, title: str) -> Scores:
+    """Attacks every frame, against each model anew; points by `condition.severity` mm, pixels by as much of 255.
+
+    Returns:
+        cell -> scores, and `loss`: the mean fine-tuning loss clean, under noise within the budget, and reached.
+    """
+    own, seed = bench.params.stress.pgd, bench.params.stress.seed
+    scores: Scores = {}
+    for task, models in bench.models.items():
+        loader = bench.loader(boxes=task == "detection", maps=task == "map")
+        for cell, model in models.items():
+            outcome = predict_under_pgd(
+                model, loader, bench.positions, own, condition.type, condition.severity, seed=seed,
+                batch=bench.params.evaluate.batch, device=bench.device,
+                thresholds=bench.params.evaluate.map_thresholds, title=f"{title}: {cell}",
+            )  # fmt: skip
+            map_model = task == "map"
+            found = bench.score_counts(outcome.scenes) if map_model else bench.score_boxes(outcome.boxes)
+            scores[cell] = found | {
+                "loss": {"clean": outcome.losses[0], "noise": outcome.losses[1], "reached": outcome.loss}
+            }
+    return scores
 
 
 def predict_under_pgd(
@@ -51,13 +68,14 @@ def predict_under_pgd(
     loader: FrameLoader,
     positions: Sequence[int],
     pgd: Pgd,
-    target: Target,
-    budget: float,
+    target: str,
+    budget: int,
     *,
     seed: int,
     batch: int,
     device: torch.device,
     thresholds: Sequence[float] = (HALF,),
+    title: str = "pgd",
 ) -> PgdOutcome:
     """Attacks every frame and predicts.
 
@@ -66,27 +84,29 @@ def predict_under_pgd(
         loader: gives the frames without augmentation, with the labels that the task's loss needs.
         positions: validation frames, at least one.
         pgd: steps.
-        target: which sensor.
-        budget: metres, or whole units of 255.
+        target: what is changed, "points" or "pixels".
+        budget: millimetres, or units of 255.
         seed: of the random starts.
         batch: frames at a time; memory grows with it, results do not change.
         device: where the model is.
         thresholds: probabilities from which a cell counts, for map models.
+        title: of the progress bar.
 
     Raises:
-        ValueError: images of a loader that gives none.
+        ValueError: pixels of a loader that gives no images.
     """
     boxes: dict[str, ScoredBoxes] = {}
-    counts: MapCounts | None = None
-    paths, reached = [], []
+    scenes: dict[str, MapCounts] = {}
+    paths, reached, names = [], [], loader.index.scenes
     with progress_bar() as bar:
-        for start in bar.track(range(0, len(positions), batch), description=f"pgd {target} {budget:g}"):
-            frames = loader.load(list(positions[start : start + batch])).to(device)
+        for start in bar.track(range(0, len(positions), batch), description=title):
+            chosen = positions[start : start + batch]
+            frames = loader.load(chosen).to(device)
             attacked: Attacked
             if target == "points":
-                attacked = attack_points(model, frames, task_losses, pgd, budget, seed)
+                attacked = attack_points(model, frames, task_losses, pgd, budget / 1000, seed)
             else:
-                attacked = attack_images(model, frames, task_losses, pgd, int(budget), seed)
+                attacked = attack_images(model, frames, task_losses, pgd, budget, seed)
             paths.append(torch.cat([attacked.clean[None], attacked.path]).double().cpu().numpy())
             reached.append(attacked.reached.double().cpu().numpy())
             with torch.no_grad():
@@ -95,13 +115,15 @@ def predict_under_pgd(
                 assert isinstance(outputs, Tensor)
                 assert frames.map_masks is not None
                 probabilities, truth = torch.sigmoid(outputs.float()).cpu().numpy(), frames.map_masks.cpu().numpy()
-                counted = count_cells(probabilities, truth > HALF, list(thresholds))
-                counts = counts + counted if counts is not None else counted
+                for row, position in enumerate(chosen):
+                    counted = count_cells(probabilities[[row]], truth[[row]] > HALF, thresholds)
+                    before = scenes.get(names[position])
+                    scenes[names[position]] = before + counted if before else counted
             else:
                 decoded = model.head.decode(outputs)
                 boxes |= {token: _arrays(found) for token, found in zip(frames.tokens, decoded, strict=True)}
     losses = np.concatenate(paths, axis=1).mean(axis=1)
-    return PgdOutcome(boxes, counts, losses, float(np.concatenate(reached).mean()))
+    return PgdOutcome(boxes, scenes, losses, float(np.concatenate(reached).mean()))
 
 
 def _arrays(found: Detections) -> ScoredBoxes:

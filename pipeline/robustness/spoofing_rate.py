@@ -1,22 +1,16 @@
 """How often spoofing succeeds, by the same rule with and without the attack."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from pipeline.evaluation.detection import ScoredBoxes
-from pipeline.evaluation.predict import predict_boxes
-from pipeline.frames.dataset import FrameLoader
-from pipeline.frames.disturbance import Disturbance
-from pipeline.frames.index import FrameIndex
-from pipeline.frames.reader import LabelSource
-from pipeline.networks.model import BevModel
 from pipeline.params.attacks import Spoofing
+from pipeline.robustness.bench import Bench, Scores
+from pipeline.robustness.conditions import Condition
 from pipeline.robustness.spoofing import Spoofed, SpoofedVehicle, is_spoofed
-from pipeline.robustness.traces import Trace
+from pipeline.robustness.traces import collect_traces
 
 NORMAL_95 = 1.959963984540054  # two-sided 95 % quantile of the standard normal distribution
 
@@ -54,67 +48,56 @@ class SpoofingRate:
         }
 
 
-def spoofing_rates(
-    models: Mapping[str, BevModel],
-    open_loader: Callable[[Disturbance | None], FrameLoader],
-    index: FrameIndex,
-    labels: LabelSource,
-    positions: Sequence[int],
-    traces: Sequence[Trace],
-    spoofing: Spoofing,
-    *,
-    seed: int,
-    batch: int,
-    device: torch.device,
-) -> dict[str, list[SpoofingRate]]:
-    """Attacks every frame once per count; all models see the same attacks.
+def try_spoofing(condition: Condition, bench: Bench, title: str) -> Scores:
+    """Spoofs `condition.severity` points into every frame where they fit.
 
-    Args:
-        models: cell -> detection model in evaluation mode, on `device`.
-        open_loader: gives the frames under a disturbance, without augmentation.
-        index: the frames.
-        labels: their boxes.
-        positions: validation frames.
-        traces: of `collect_traces`, from training frames.
-        spoofing: counts and success rule.
-        seed: of the choice of traces and places.
-        batch: frames at a time.
-        device: where the models are.
+    The traces are those of the training split, and all models see the same attacks.
 
     Returns:
-        cell -> one entry per count, in the order of `spoofing.counts`.
+        cell -> scores over all frames; those of a detector hold `spoofing`, the record of its `SpoofingRate`.
 
     Raises:
-        UserError: no trace has as many points as a count.
+        UserError: no trace has so many points.
     """
-    attackers = [SpoofedVehicle(traces, labels, spoofing, count, seed) for count in spoofing.counts]
-    tokens = [index[position].token for position in positions]
-    clean = predict_boxes(models, open_loader(None), positions, batch, device)
-    rates: dict[str, list[SpoofingRate]] = {cell: [] for cell in models}
-    for count, attacker in zip(spoofing.counts, attackers, strict=True):
-        tries = {token: attacker.attack(token) for token in tokens}
-        free = {token: spoofed for token, spoofed in tries.items() if spoofed is not None}
-        wanted = [position for position, token in zip(positions, tokens, strict=True) if token in free]
-        attacked = predict_boxes(models, open_loader(attacker), wanted, batch, device)
-        for cell in models:
-            before = fooled_frames(clean[cell], free, spoofing)
-            after = fooled_frames(attacked[cell], free, spoofing) - before
-            rates[cell].append(
-                SpoofingRate(
-                    count=count,
-                    frames=len(tokens),
-                    left_out=len(tokens) - len(free),
-                    false_alarms=len(before),
-                    attacked=len(free) - len(before),
-                    fooled=len(after),
-                )
-            )
-    return rates
+    params, own = bench.params, bench.params.stress.spoofing
+    traces = collect_traces(bench.index, bench.labels, bench.index.split(params.dataset.train_split), own)
+    attacker = SpoofedVehicle(traces, bench.labels, own, condition.severity, params.stress.seed)
+    attacks = {token: attacker.attack(token) for token in (bench.index[at].token for at in bench.positions)}
+    clean, spoofed = bench.detect(None, f"{title}: clean"), bench.detect(attacker, title)
+    scores: Scores = {}
+    for cell, boxes in spoofed.items():
+        rate = spoofing_rate(condition.severity, attacks, clean[cell], boxes, own)
+        scores[cell] = bench.score_boxes(boxes) | {"spoofing": rate.record() | {"traces": len(traces)}}
+    return scores | bench.score_maps(attacker, title)
 
 
-def fooled_frames(found: Mapping[str, ScoredBoxes], attacks: Mapping[str, Spoofed], spoofing: Spoofing) -> set[str]:
-    """Tokens of the frames where a model sees the vehicle of `attacks`."""
-    return {token for token, spoofed in attacks.items() if is_spoofed(found[token], spoofed.box, spoofing)}
+def spoofing_rate(
+    count: int,
+    attacks: Mapping[str, Spoofed | None],
+    clean: Mapping[str, ScoredBoxes],
+    spoofed: Mapping[str, ScoredBoxes],
+    spoofing: Spoofing,
+) -> SpoofingRate:
+    """Counts by the success rule.
+
+    Args:
+        count: points of each attack.
+        attacks: sample token -> what is spoofed, None where the frame is left out.
+        clean: sample token -> a model's boxes without attack.
+        spoofed: likewise, under attack.
+        spoofing: the rule.
+    """
+    places = {token: attack.box for token, attack in attacks.items() if attack is not None}
+    before = {token for token, box in places.items() if is_spoofed(clean[token], box, spoofing)}
+    fooled = {token for token, box in places.items() if is_spoofed(spoofed[token], box, spoofing)} - before
+    return SpoofingRate(
+        count=count,
+        frames=len(attacks),
+        left_out=len(attacks) - len(places),
+        false_alarms=len(before),
+        attacked=len(places) - len(before),
+        fooled=len(fooled),
+    )
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float | None, float | None]:

@@ -22,6 +22,8 @@ from pipeline.evaluation.record import parse_cell, six_digits
 from pipeline.params import Params, Runtime
 from pipeline.robustness.bench import Bench, Scores, open_bench
 from pipeline.robustness.conditions import Condition, disturb
+from pipeline.robustness.pgd_scores import try_pgd
+from pipeline.robustness.spoofing_rate import try_spoofing
 from pipeline.training.ahead import train_ahead
 from pipeline.training.device import device_class, place
 from pipeline.training.launch import launched, rank
@@ -36,7 +38,11 @@ def try_corruption(condition: Condition, bench: Bench, title: str) -> Scores:
 
 
 # Family -> how one of its conditions is tried. An attack is more than a disturbance of frames: it may ask the model.
-ATTEMPTS: dict[str, Attempt] = dict.fromkeys(("lidar", "camera", "joint", "rig"), try_corruption)
+ATTEMPTS: dict[str, Attempt] = {
+    **dict.fromkeys(("lidar", "camera", "joint", "rig"), try_corruption),
+    "spoofing": try_spoofing,
+    "pgd": try_pgd,
+}
 
 
 @dataclass(frozen=True)

@@ -52,16 +52,15 @@ def collect_traces(
     Args:
         index: the frames.
         labels: their boxes.
-        positions: frames of the training split; `trace_frames` of them, evenly spread, are searched.
+        positions: frames of the training split; see `searched_frames`.
         spoofing: what a trace has to fulfil.
 
     Returns:
         Traces in the order of the frames; perhaps none.
     """
-    count = min(spoofing.trace_frames, len(positions))
     traces = []
-    for place in np.linspace(0, len(positions) - 1, count).round().astype(int):
-        frame = index[positions[place]]
+    for position in searched_frames(positions, spoofing):
+        frame = index[position]
         points = read_points(index.root / frame.lidar_path)
         for box, label in zip(*labels.boxes(frame.token)[:2], strict=True):
             name = DETECTION_CLASSES[label]
@@ -74,6 +73,12 @@ def collect_traces(
             if share >= spoofing.occluded and _centre_depth(own, box) <= spoofing.far - spoofing.near:
                 traces.append(Trace(frame.token, name, box, own, share))
     return tuple(traces)
+
+
+def searched_frames(positions: Sequence[int], spoofing: Spoofing) -> list[int]:
+    """The frames of a training split that are searched for traces: `trace_frames` of them, evenly spread."""
+    count = min(spoofing.trace_frames, len(positions))
+    return [positions[place] for place in np.linspace(0, len(positions) - 1, count).round().astype(int)]
 
 
 def occluded_share(points: Points, box: NDArray[np.float32]) -> float:

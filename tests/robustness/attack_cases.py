@@ -14,5 +14,5 @@ def spoofing_params(**changes: Any) -> Spoofing:
 
 
 def pgd_params(**changes: Any) -> Pgd:
-    values: dict[str, Any] = {"points": [0.2], "pixels": [8], "steps": 5, "step": 0.25}
+    values: dict[str, Any] = {"points": [200], "pixels": [8], "steps": 5, "step": 0.25}
     return Pgd(**(values | changes))

@@ -16,7 +16,7 @@ from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
 from pipeline.networks.model import BevModel
 from pipeline.robustness.pgd import Attacked, attack_images, attack_points, task_losses
-from pipeline.robustness.pgd_scores import attacks_on, predict_under_pgd
+from pipeline.robustness.pgd_scores import predict_under_pgd
 from tests.robustness.attack_cases import pgd_params
 from tests.small_heads import SIX_GROUPS, small_heads
 from tests.small_networks import small_frames, small_networks
@@ -246,28 +246,22 @@ def test_predictions_under_attack(
 ) -> None:
     """The IoU of frames that the model knows falls; loss and boxes belong to the attacked frames."""
     index, _ = attacked_world
-    own = pgd_params(steps=6, points=[1e-6, 0.2])
+    own = pgd_params(steps=6, points=[1, 200])
     thresholds = [0.35, 0.5, 0.65]
     scores = []
     for budget in own.points:
         outcome = predict_under_pgd(
             trained("map"), loader, [0, 4], own, "points", budget, seed=0, batch=1, device=CPU, thresholds=thresholds
         )
-        assert outcome.counts is not None
+        assert set(outcome.scenes) == {index[0].scene, index[4].scene}
         assert len(outcome.losses) == own.steps + 2
         assert outcome.loss >= outcome.losses[1:].max() - 1e-6
-        scores.append(map_metrics({"all": outcome.counts}, thresholds)["mIoU_at_half"])
+        scores.append(map_metrics(outcome.scenes, thresholds)["mIoU_at_half"])
     assert scores[1] < 0.9 * scores[0]
-    found = predict_under_pgd(trained("detection"), loader, [0, 4, 2], own, "images", 8, seed=0, batch=2, device=CPU)
+    found = predict_under_pgd(trained("detection"), loader, [0, 4, 2], own, "pixels", 8, seed=0, batch=2, device=CPU)
     assert list(found.boxes) == [index[position].token for position in (0, 4, 2)]
-    assert found.counts is None
+    assert found.scenes == {}
     assert np.isfinite(found.losses).all()
-
-
-def test_which_attacks_an_arm_can_suffer() -> None:
-    own = pgd_params(points=[0.1, 0.2], pixels=[2, 4])
-    assert attacks_on(own, "L") == [("points", 0.1), ("points", 0.2)]
-    assert attacks_on(own, "LC") == [("points", 0.1), ("points", 0.2), ("images", 2.0), ("images", 4.0)]
 
 
 def test_heads_in_groups_and_of_proposals(frames: FrameBatch) -> None:

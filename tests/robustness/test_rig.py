@@ -60,6 +60,20 @@ def test_drift_turns_every_way_and_stays_for_a_scene(index: FrameIndex) -> None:
     assert np.abs((axes**2).mean(0) - 1 / 3).max() < 0.08
 
 
+def test_a_network_lifts_pixels_to_where_the_drift_believes_them(index: FrameIndex) -> None:
+    drift = CalibrationDrift(2, seed=5)
+    clean, drifted = loader(index).load([1]), loader(index, drift).load([1])
+    assert clean.images is not None and drifted.images is not None
+    assert torch.equal(clean.images, drifted.images)
+    assert torch.equal(clean.points, drifted.points)
+    assert clean.bev_from_image is not None and drifted.bev_from_image is not None
+    for c, camera in enumerate(index[1].cameras):  # without augmentation BEV and LiDAR frames are the same
+        moved = torch.from_numpy(drift.moved_from_lidar(index[1].scene, camera)).float()
+        torch.testing.assert_close(
+            drifted.bev_from_image[0, c], moved @ clean.bev_from_image[0, c], atol=1e-4, rtol=1e-4
+        )
+
+
 @pytest.mark.parametrize(("severity", "count"), [(1, 2), (2, 4), (3, 6)])
 def test_stuck_cameras_show_the_key_frame_before(index: FrameIndex, severity: int, count: int) -> None:
     positions = list(range(len(index)))

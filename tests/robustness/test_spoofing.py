@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from pipeline.errors import UserError
 from pipeline.evaluation.detection import ScoredBoxes
+from pipeline.evaluation.predict import predict_boxes
 from pipeline.frames.batch import FrameBatch
 from pipeline.frames.dataset import FrameLoader
-from pipeline.frames.disturbance import Disturbance
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
 from pipeline.frames.points import Points, read_points
@@ -22,7 +22,7 @@ from pipeline.networks.heads.decoding import Detections
 from pipeline.networks.model import BevModel
 from pipeline.params.classes import DETECTION_CLASSES
 from pipeline.robustness.spoofing import Spoofed, SpoofedVehicle, directions, inject, is_occupied, is_spoofed, place
-from pipeline.robustness.spoofing_rate import spoofing_rates, wilson_interval
+from pipeline.robustness.spoofing_rate import spoofing_rate, wilson_interval
 from pipeline.robustness.traces import Trace
 from tests.frames.tiny_dataset import GRID, frames_params
 from tests.robustness.attack_cases import spoofing_params
@@ -233,29 +233,26 @@ class Watcher(nn.Module):
 
 def test_rates_of_models_that_believe_all_or_nothing(attacked_world: tuple[FrameIndex, Labels]) -> None:
     index, labels = attacked_world
-    own, positions = spoofing_params(counts=[60, 100]), index.split("embedded_val")
+    own, positions = spoofing_params(), index.split("embedded_val")
     tokens = [index[position].token for position in positions]
-    for count in own.counts:
-        attacker = SpoofedVehicle(TRACES, labels, own, count, 3)
-        attacks = {token: attacker.attack(token) for token in tokens}
-        free = sum(attack is not None for attack in attacks.values())
-        assert free > 0
-        modes = ("gullible", "paranoid", "blind")
-        models = {mode: cast(BevModel, Watcher(attacks, mode)) for mode in modes}
-
-        def open_loader(disturbance: Disturbance | None) -> FrameLoader:
-            return FrameLoader(index, frames_params(sweeps=1), GRID, disturbance=disturbance)
-
-        rates = spoofing_rates(
-            models, open_loader, index, labels, positions, TRACES, replace(own, counts=[count]), seed=3, batch=2,
-            device=torch.device("cpu"),
-        )  # fmt: skip
-        gullible, paranoid, blind = (rates[mode][0] for mode in modes)
-        assert (gullible.attacked, gullible.fooled, gullible.false_alarms) == (free, free, 0)
-        assert (paranoid.attacked, paranoid.fooled, paranoid.false_alarms) == (0, 0, free)
-        assert (blind.attacked, blind.fooled, blind.false_alarms) == (free, 0, 0)
-        assert all(rate.left_out == len(tokens) - free for rate in (gullible, paranoid, blind))
-        assert gullible.record()["success_rate"] == 1
-        assert gullible.record()["control_rate"] == 0
-        assert paranoid.record()["success_rate"] is None
-        assert paranoid.record()["control_rate"] == 1
+    attacker = SpoofedVehicle(TRACES, labels, own, 60, 3)
+    attacks = {token: attacker.attack(token) for token in tokens}
+    free = sum(attack is not None for attack in attacks.values())
+    assert free > 0
+    models = {mode: cast(BevModel, Watcher(attacks, mode)) for mode in ("gullible", "paranoid", "blind")}
+    clean, spoofed = (
+        predict_boxes(
+            models, FrameLoader(index, frames_params(sweeps=1), GRID, disturbance=disturbance), positions, 2,
+            torch.device("cpu"),
+        )
+        for disturbance in (None, attacker)
+    )  # fmt: skip
+    gullible, paranoid, blind = (spoofing_rate(60, attacks, clean[mode], spoofed[mode], own) for mode in models)
+    assert (gullible.attacked, gullible.fooled, gullible.false_alarms) == (free, free, 0)
+    assert (paranoid.attacked, paranoid.fooled, paranoid.false_alarms) == (0, 0, free)
+    assert (blind.attacked, blind.fooled, blind.false_alarms) == (free, 0, 0)
+    assert all(rate.left_out == len(tokens) - free for rate in (gullible, paranoid, blind))
+    assert gullible.record()["success_rate"] == 1
+    assert gullible.record()["control_rate"] == 0
+    assert paranoid.record()["success_rate"] is None
+    assert paranoid.record()["control_rate"] == 1
