@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,11 @@ class Bench:
             return {}
         loader, batch = self.loader(disturbance), self.params.evaluate.batch
         return predict_boxes(models, loader, self.positions, batch, self.device, title=title)
+
+    @cached_property
+    def clean_boxes(self) -> dict[str, dict[str, ScoredBoxes]]:
+        """What `detect` finds in clean frames, once for all conditions that ask."""
+        return self.detect(None, "clean")
 
     def score_boxes(self, boxes: Mapping[str, ScoredBoxes]) -> dict[str, Any]:
         """The devkit's scores of one detector's boxes in every frame."""

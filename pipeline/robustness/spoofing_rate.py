@@ -61,7 +61,7 @@ def try_spoofing(condition: Condition, bench: Bench, title: str) -> Scores:
     traces = collect_traces(bench.index, bench.labels, bench.index.split(params.dataset.train_split), own)
     attacker = SpoofedVehicle(traces, bench.labels, own, condition.severity, params.stress.seed)
     attacks = {token: attacker.attack(token) for token in (bench.index[at].token for at in bench.positions)}
-    clean, spoofed = bench.detect(None, f"{title}: clean"), bench.detect(attacker, title)
+    clean, spoofed = bench.clean_boxes, bench.detect(attacker, title)
     scores: Scores = {}
     for cell, boxes in spoofed.items():
         rate = spoofing_rate(condition.severity, attacks, clean[cell], boxes, own)

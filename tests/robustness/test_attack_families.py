@@ -1,5 +1,7 @@
 """The families spoofing and pgd as the stage tries them: real frames, models that have learned nothing."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,13 +22,14 @@ from pipeline.robustness.spoofing_rate import try_spoofing
 from tests.frames.tiny_dataset import dataset_at
 from tests.robustness.attack_cases import pgd_params, spoofing_params
 
+ROOT = Path(__file__).parents[2]
 CELLS = ("detection-1.0-0", "map-1.0-0")
 Opened = Callable[[str], Bench]
 
 
 @pytest.fixture(scope="module")
 def params(world: Path) -> Params:
-    own = load_params(Path(__file__).parents[2] / "params.yaml")
+    own = load_params(ROOT / "params.yaml")
     dataset = dataset_at(
         world, version="v1.0-embedded", pretrain_split="embedded_train", train_split="embedded_train",
         val_split="embedded_val",
@@ -87,3 +90,30 @@ def test_pgd_finds_a_loss_above_noise(params: Params, opened: Opened) -> None:
         for cell, scores in ((CELLS[0], {"NDS", "mAP"}), (CELLS[1], {"mIoU_best", "mIoU_at_half"})):
             assert scores <= found[cell].keys()
             assert found[cell]["loss"]["reached"] >= found[cell]["loss"]["noise"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"counts": [60, 0]}, "counts"), ({"occluded": 1.0}, "occluded"), ({"near": 8.0}, "near"),
+        ({"score": 0.0}, "score"), ({"window": 0.0}, "window"), ({"azimuth_step": -1.0}, "azimuth_step"),
+    ],
+)  # fmt: skip
+def test_spoofing_params_that_mean_nothing(changes: dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        spoofing_params(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"points": [0]}, "points"), ({"pixels": [256]}, "pixels"), ({"steps": 0}, "steps"), ({"step": 0.0}, "step")],
+)
+def test_pgd_params_that_mean_nothing(changes: dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        pgd_params(**changes)
+
+
+def test_reading_processes_need_no_torch() -> None:
+    """They receive the disturbance, and with it what its module imports."""
+    program = "import sys, pipeline.robustness.spoofing; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

@@ -3,13 +3,17 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from pipeline.artifacts.card import identity, read_card
 from pipeline.errors import UserError
+from pipeline.evaluation.evidence import EVIDENCE, read_evidence
 from pipeline.evaluation.precision_recall import CURVES
 from pipeline.evaluation.record import MAPS, SUBMISSION, read_metrics
+from pipeline.evaluation.resampling import scores
+from pipeline.frames.labels import Labels
 from pipeline.params import Runtime
 from pipeline.reporting.table import read_results
 from stages import evaluate, finetune, prepare, start
@@ -36,6 +40,22 @@ def project(world: Path, world_runtime: Runtime, tmp_path: Path, monkeypatch: py
     return tmp_path
 
 
+def test_equal_iterations_takes_the_steps_of_the_whole_split_for_every_fraction(project: Path) -> None:
+    content = yaml.safe_load(Path("params.yaml").read_text())
+    content["prepare"]["fractions"] = [0.5, 1.0]
+    content["finetune"] |= {"trials": ["detection-0.5", "detection-1.0"], "equal": "iterations"}
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    prepare.main()
+    few, full = (finetune.Cell("scratch-L", trial, 0).made_with["schedule"] for trial in content["finetune"]["trials"])
+    assert (few.epochs, few.steps) == (None, 3)  # one epoch of six frames, two a step
+    assert few == full
+    finetune.main("scratch-L", "detection-0.5", 0)
+    cell = Path("data/checkpoints/finetune/scratch-L/detection-0.5-0")
+    assert len((cell / "history.csv").read_text().splitlines()) == 1 + 3
+    card, ledger = read_card(cell), Labels.open(Path("data/labels")).ledger()["0.5"]
+    assert (card["labels"]["count"], card["labels"]["sha256"]) == (3, ledger["sha256"])
+
+
 def test_one_arm_is_trained_and_scored_on_both_tasks(project: Path) -> None:
     with pytest.raises(UserError, match="dvc repro"):
         evaluate.main("scratch-L")
@@ -57,6 +77,10 @@ def test_one_arm_is_trained_and_scored_on_both_tasks(project: Path) -> None:
     assert not Path("scratch/evaluate/scratch-L").exists()
     assert (results / "detection-1.0-0" / SUBMISSION).is_file()
     assert (results / "map-1.0-0" / MAPS).is_file()
+    for cell in cells:  # what the bootstrap reads gives the score itself
+        evidence = read_evidence(results / cell / EVIDENCE)
+        for name, found in scores(evidence, np.ones((1, len(evidence.scenes)), np.int64)).items():
+            assert found[0] == pytest.approx(metrics[cell][name], abs=1e-6)
     card = read_card(results)
     assert set(card["metrics"]) == set(cells)
     assert card["labels"]["count"] == 3 + 6  # validation, and the training frames that chose the map thresholds
