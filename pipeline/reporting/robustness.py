@@ -141,7 +141,7 @@ def _mean_text(row: Mapping[Any, Any] | None, seeds: int) -> str:
     if row is None:
         return "–"
     deviation = "" if pd.isna(row["deviation"]) else f" ± {row['deviation']:.1f}"
-    return f"{row['mean']:.1f}{deviation}" + (f" (n={row['n']})" if row["n"] != seeds else "")
+    return f"{round(row['mean'], 1) + 0:.1f}{deviation}" + (f" (n={row['n']})" if row["n"] != seeds else "")
 
 
 def _plain(value: Any) -> Any:
