@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.configure import compose
 from pipeline.evaluation.detection import MAX_BOXES
 from pipeline.evaluation.record import read_metrics
 from pipeline.params import Runtime
@@ -57,3 +58,8 @@ def test_submissions_without_scores(project: Path, capsys: pytest.CaptureFixture
     assert read_metrics(results) == {"detection-1.0-0": {"degenerate": None}}
     assert json.loads((results / "card.json").read_bytes())["labels"]["count"] == 0
     assert read_results(Path("data/results"), ["scratch-L"]).empty
+
+
+def test_nothing_trains_on_test_frames() -> None:
+    params = yaml.safe_load(compose(ROOT / "conf", ["dataset=nuscenes_test", "dataset.root=/somewhere"]))
+    assert params["pretrain_lidar"]["methods"] == params["distill_camera"]["methods"] == []
