@@ -1,17 +1,15 @@
 """What can go wrong between the world and a model: the door through which corruptions and spoofed points come in."""
 
-from typing import Protocol
-
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.frames.frame import Camera, Frame
 
 
-class Disturbance(Protocol):
+class Disturbance:
     """Changes what the sensors of a frame say; a function of the frame alone: batches and processes change nothing.
 
-    What it does not touch it returns as it came. It may write to the arrays that it is given.
+    This one changes nothing; others override what they strike. They may write to the arrays that they are given.
     """
 
     def sweep(self, frame: Frame, lag: float, points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -25,9 +23,11 @@ class Disturbance(Protocol):
         Returns:
             float32 [M, 5].
         """
+        return points
 
     def camera(self, frame: Frame, camera: Camera) -> Camera:
         """Changes what the model believes of a camera, or which file its image comes from."""
+        return camera
 
     def image(self, frame: Frame, camera: Camera, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Changes an image before it is resized to the network input.
@@ -41,3 +41,4 @@ class Disturbance(Protocol):
         Returns:
             uint8 [h, w, 3].
         """
+        return pixels

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.frames.augmentation import generator
+from pipeline.frames.disturbance import Disturbance
 from pipeline.frames.frame import Camera, Frame
 from pipeline.robustness import camera_sensor, camera_weather
 from pipeline.robustness.lidar_corruptions import LIDAR_CORRUPTIONS
@@ -36,7 +37,7 @@ LASTING = ("beam_missing", "cross_sensor")
 
 
 @dataclass(frozen=True)
-class Corruption:
+class Corruption(Disturbance):
     """One type at one severity; a pure function of (seed, frame, sensor), whatever else is loaded.
 
     A sensor that is struck by "both" sees the same as one that is struck alone.
@@ -74,10 +75,6 @@ class Corruption:
             return points
         rng = self._generator(frame.token, "lidar" if self.name in LASTING else f"lidar/{lag:.6f}")
         return LIDAR_CORRUPTIONS[self.name](points, self.severity, rng)
-
-    def camera(self, frame: Frame, camera: Camera) -> Camera:
-        """See `Disturbance.camera`: the geometry stays."""
-        return camera
 
     def image(self, frame: Frame, camera: Camera, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """See `Disturbance.image`."""

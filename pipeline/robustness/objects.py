@@ -1,16 +1,20 @@
 """Moving objects that the LiDAR loses, or sees twice."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.compiled import compiled
 from pipeline.frames.augmentation import generator
-from pipeline.frames.frame import Camera, Frame
+from pipeline.frames.disturbance import Disturbance
+from pipeline.frames.frame import Frame
 from pipeline.frames.reader import LabelSource
 from pipeline.geometry.transforms import Matrix, inverse, transform_points
+from pipeline.robustness.corruption import check_severity
+
+Kind = Literal["dropout", "overlap"]
 
 MOVING = 0.5  # m/s and more [ours]
 DROPOUT = (1 / 3, 2 / 3, 1.0)  # share of the moving objects that are lost, rounded up [ours]
@@ -18,7 +22,7 @@ OVERLAP = (0.1, 0.25, 0.5)  # seconds that the ghost lags behind [ours]: two, fi
 
 
 @dataclass(frozen=True)
-class MovingObjects:
+class MovingObjects(Disturbance):
     """Strikes the returns within the annotated boxes of moving objects; cameras see what they saw.
 
     `dropout`: some of the objects, chosen at random, lose all their returns in all sweeps of a frame. `overlap`: a late
@@ -33,14 +37,15 @@ class MovingObjects:
         labels: where boxes and velocities come from.
     """
 
-    kind: Literal["dropout", "overlap"]
+    kind: Kind
     severity: int
     seed: int
     labels: LabelSource
 
     def __post_init__(self) -> None:
-        if self.kind not in ("dropout", "overlap") or self.severity not in (1, 2, 3):
-            raise ValueError(f"kind is dropout or overlap, severity 1, 2 or 3; not {self.kind}, {self.severity}")
+        check_severity(self.severity)
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"kind is dropout or overlap, not {self.kind!r}")
 
     def sweep(self, frame: Frame, lag: float, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Disturbance.sweep`."""
@@ -59,14 +64,6 @@ class MovingObjects:
         ghost = placed[inside]
         ghost[:, :2] -= boxes[owner[inside], 7:9] * np.float32(OVERLAP[self.severity - 1])
         return np.concatenate([points, transform_points(inverse(lidar_from_sweep), ghost)])
-
-    def camera(self, frame: Frame, camera: Camera) -> Camera:
-        """The camera as it is."""
-        return camera
-
-    def image(self, frame: Frame, camera: Camera, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The image as it is."""
-        return pixels
 
     def _lost(self, frame: Frame, objects: int) -> NDArray[np.int64]:
         """Which of the objects; the same in every sweep of the frame, and a heavier severity adds to them."""

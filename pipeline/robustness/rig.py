@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.frames.augmentation import generator
+from pipeline.frames.disturbance import Disturbance
 from pipeline.frames.frame import CAMERA_CHANNELS, Camera, Frame
 from pipeline.frames.index import FrameIndex
 from pipeline.geometry.transforms import Matrix, inverse
@@ -21,7 +22,7 @@ STUCK = (2, 4, 6)  # cameras of six
 
 
 @dataclass(frozen=True)
-class CalibrationDrift:
+class CalibrationDrift(Disturbance):
     """Every camera stands and looks a little otherwise than the model believes, the same way for a whole scene.
 
     Axis of the turn and direction of the shift are drawn uniformly for each (seed, scene, camera, severity); their
@@ -38,18 +39,10 @@ class CalibrationDrift:
     def __post_init__(self) -> None:
         check_severity(self.severity)
 
-    def sweep(self, frame: Frame, lag: float, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See `Disturbance.sweep`: nothing changes."""
-        return points
-
     def camera(self, frame: Frame, camera: Camera) -> Camera:
         """See `Disturbance.camera`."""
         moved = self.moved_from_lidar(frame.scene, camera)
         return replace(camera, image_from_lidar=camera.image_from_lidar @ inverse(moved))
-
-    def image(self, frame: Frame, camera: Camera, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """See `Disturbance.image`: nothing changes."""
-        return pixels
 
     def moved_from_lidar(self, scene: str, camera: Camera) -> Matrix:
         """float64 [4, 4], the rigid motion of the camera in the LiDAR frame: a turn about its centre, then a shift."""
@@ -65,7 +58,7 @@ class CalibrationDrift:
 
 
 @dataclass(frozen=True)
-class TemporalMisalignment:
+class TemporalMisalignment(Disturbance):
     """Some cameras deliver the image of the key frame before, half a second old, as if it were new.
 
     Which ones, `STUCK` of six, is drawn for each (seed, scene, severity). Images are late and not sweeps: labels are
@@ -85,10 +78,6 @@ class TemporalMisalignment:
     def __post_init__(self) -> None:
         check_severity(self.severity)
 
-    def sweep(self, frame: Frame, lag: float, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See `Disturbance.sweep`: nothing changes."""
-        return points
-
     def camera(self, frame: Frame, camera: Camera) -> Camera:
         """See `Disturbance.camera`: another file under the same geometry."""
         if camera.channel not in self.stuck_cameras(frame.scene):
@@ -99,10 +88,6 @@ class TemporalMisalignment:
             return camera
         earlier = [other for other in before.cameras if other.channel == camera.channel]
         return replace(camera, path=earlier[0].path, size=earlier[0].size) if earlier else camera
-
-    def image(self, frame: Frame, camera: Camera, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """See `Disturbance.image`: nothing changes."""
-        return pixels
 
     def stuck_cameras(self, scene: str) -> set[str]:
         """Channels that are late in a scene."""

@@ -15,7 +15,8 @@ from shapely.geometry import Polygon
 from pipeline.errors import UserError
 from pipeline.evaluation.detection import ScoredBoxes
 from pipeline.frames.augmentation import generator
-from pipeline.frames.frame import Camera, Frame
+from pipeline.frames.disturbance import Disturbance
+from pipeline.frames.frame import Frame
 from pipeline.frames.points import Points
 from pipeline.frames.reader import LabelSource
 from pipeline.geometry.boxes import footprint_corners, transform_boxes
@@ -40,7 +41,7 @@ class Spoofed:
     trace: int
 
 
-class SpoofedVehicle:
+class SpoofedVehicle(Disturbance):
     """A `Disturbance` of the key frame's sweep; cameras and earlier sweeps stay as they are."""
 
     def __init__(self, traces: Sequence[Trace], labels: LabelSource, spoofing: Spoofing, count: int, seed: int) -> None:
@@ -94,14 +95,6 @@ class SpoofedVehicle:
         if spoofed is None:
             return points
         return inject(points, spoofed.points, self._spoofing)
-
-    def camera(self, frame: Frame, camera: Camera) -> Camera:
-        """Nothing changes."""
-        return camera
-
-    def image(self, frame: Frame, camera: Camera, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Nothing changes."""
-        return pixels
 
 
 def place(trace: Trace, along: float, spoofing: Spoofing) -> tuple[Points, NDArray[np.float32]]:

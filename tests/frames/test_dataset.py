@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.frames.batch import NO_REGION
 from pipeline.frames.dataset import FrameLoader
+from pipeline.frames.disturbance import Disturbance
 from pipeline.frames.frame import CAMERA_CHANNELS, Camera, Frame
 from pipeline.frames.images import DEVIATION, MEAN
 from pipeline.frames.index import FrameIndex
@@ -186,7 +187,7 @@ def test_prepare_starts_without_torch_or_devkit() -> None:
     assert output.strip() == ""
 
 
-class Halved:
+class Halved(Disturbance):
     """Every other point, intensity 1; images inverted; a camera that is believed to stand a metre further ahead."""
 
     def sweep(self, frame: Frame, lag: float, points: NDArray[np.float32]) -> NDArray[np.float32]:

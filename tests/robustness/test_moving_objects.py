@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.errors import UserError
 from pipeline.frames.dataset import FrameLoader
 from pipeline.frames.frame import Frame, Sweep
 from pipeline.frames.index import FrameIndex
@@ -131,7 +132,7 @@ def test_what_does_not_move_stays(kind: str) -> None:
 def test_unknown_kinds_and_severities_are_refused() -> None:
     with pytest.raises(ValueError, match="dropout or overlap"):
         MovingObjects("swap", 1, 0, KnownBoxes())  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="1, 2 or 3"):
+    with pytest.raises(UserError, match="no severity"):
         MovingObjects("dropout", 4, 0, KnownBoxes())
 
 
