@@ -4,7 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from pipeline.artifacts.checkpoint import load_weights
 from pipeline.engine import progress_bar
@@ -63,14 +66,20 @@ def predict_boxes(
     """
     predictions: dict[str, dict[str, ScoredBoxes]] = {cell: {} for cell in models}
     for cell, frames, outputs in _run(models, loader, positions, batch, device, title):
-        head = models[cell].head
-        if isinstance(head, MapHead):
-            raise ValueError(f"{cell} is no detection model")
-        for token, found in zip(frames.tokens, head.decode(outputs), strict=True):
-            predictions[cell][token] = ScoredBoxes(
-                found.boxes.float().cpu().numpy(), found.classes.cpu().numpy(), found.scores.float().cpu().numpy()
-            )
+        predictions[cell] |= decode_boxes(models[cell], outputs, frames)
     return predictions
+
+
+def decode_boxes(model: BevModel, outputs: Any, frames: FrameBatch) -> dict[str, ScoredBoxes]:
+    """Sample token -> boxes in the BEV frame of the batch, from the outputs of a detection model."""
+    if isinstance(model.head, MapHead):
+        raise ValueError("a map model gives no boxes")
+    return {
+        token: ScoredBoxes(
+            found.boxes.float().cpu().numpy(), found.classes.cpu().numpy(), found.scores.float().cpu().numpy()
+        )
+        for token, found in zip(frames.tokens, model.head.decode(outputs), strict=True)
+    }
 
 
 def count_maps(
@@ -95,22 +104,50 @@ def count_maps(
     Returns:
         cell -> (scene name -> counts over its frames, maps of the kept frames).
     """
-    tokens, names = loader.index.tokens, loader.index.scenes
-    scene_of = {tokens[position]: names[position] for position in positions}
+    scene_of = scenes_by_token(loader, positions)
     counts: dict[str, dict[str, MapCounts]] = {cell: {} for cell in models}
     kept: dict[str, dict[str, tuple[Any, Any]]] = {cell: {} for cell in models}
     for cell, frames, outputs in _run(models, loader, positions, batch, device, title):
-        if frames.map_masks is None:
-            raise ValueError("the loader gives no map masks")
-        probabilities = torch.sigmoid(outputs.float()).cpu().numpy()
-        truth = frames.map_masks.cpu().numpy() > HALF
+        probabilities, truth = count_frames(counts[cell], scene_of, outputs, frames, thresholds)
         for row, token in enumerate(frames.tokens):
-            counted = count_cells(probabilities[row : row + 1], truth[row : row + 1], thresholds)
-            before = counts[cell].get(scene_of[token])
-            counts[cell][scene_of[token]] = before + counted if before else counted
             if token in keep:
                 kept[cell][token] = probabilities[row] >= HALF, truth[row]
     return {cell: (counts[cell], MapPictures.of(kept[cell])) for cell in models}
+
+
+def count_frames(
+    counts: dict[str, MapCounts],
+    scene_of: Mapping[str, str],
+    outputs: Tensor,
+    frames: FrameBatch,
+    thresholds: Sequence[float],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Adds the cells of each frame to `counts` of its scene.
+
+    Args:
+        counts: scene name -> counts so far; a scene's first frame enters it.
+        scene_of: sample token -> scene name.
+        outputs: [B, C, S, S], logits of a map model.
+        frames: with map masks.
+        thresholds: probabilities from which a cell counts as predicted.
+
+    Returns:
+        Probabilities and truth, [B, C, S, S] each.
+    """
+    if frames.map_masks is None:
+        raise ValueError("the loader gives no map masks")
+    probabilities = torch.sigmoid(outputs.float()).cpu().numpy()
+    truth = frames.map_masks.cpu().numpy() > HALF
+    for row, token in enumerate(frames.tokens):
+        counted, scene = count_cells(probabilities[[row]], truth[[row]], thresholds), scene_of[token]
+        counts[scene] = counts[scene] + counted if scene in counts else counted
+    return probabilities, truth
+
+
+def scenes_by_token(loader: FrameLoader, positions: Sequence[int]) -> dict[str, str]:
+    """Sample token -> scene name of the frames at `positions`."""
+    tokens, names = loader.index.tokens, loader.index.scenes
+    return {tokens[position]: names[position] for position in positions}
 
 
 def _run(

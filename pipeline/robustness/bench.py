@@ -20,6 +20,7 @@ from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
 from pipeline.networks.model import BevModel
 from pipeline.params import Params
+from pipeline.robustness.traces import Trace, collect_traces
 
 # What is kept of a score, by task.
 KEPT = {
@@ -71,6 +72,12 @@ class Bench:
     def clean_boxes(self) -> dict[str, dict[str, ScoredBoxes]]:
         """What `detect` finds in clean frames, once for all conditions that ask."""
         return self.detect(None, "clean")
+
+    @cached_property
+    def traces(self) -> tuple[Trace, ...]:
+        """Traces of the training split that may serve a spoofing attack, once for all of them."""
+        positions = self.index.split(self.params.dataset.train_split)
+        return collect_traces(self.index, self.labels, positions, self.params.stress.spoofing)
 
     def score_boxes(self, boxes: Mapping[str, ScoredBoxes]) -> dict[str, Any]:
         """The devkit's scores of one detector's boxes in every frame."""

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from pipeline.engine import progress_bar
 from pipeline.evaluation.detection import ScoredBoxes
-from pipeline.evaluation.map_segmentation import HALF, MapCounts, count_cells
+from pipeline.evaluation.map_segmentation import HALF, MapCounts
+from pipeline.evaluation.predict import count_frames, decode_boxes, scenes_by_token
 from pipeline.frames.dataset import FrameLoader
-from pipeline.networks.heads.decoding import Detections
 from pipeline.networks.heads.map import MapHead
 from pipeline.networks.model import BevModel
 from pipeline.params.attacks import Pgd
@@ -97,11 +97,10 @@ def predict_under_pgd(
     """
     boxes: dict[str, ScoredBoxes] = {}
     scenes: dict[str, MapCounts] = {}
-    paths, reached, names = [], [], loader.index.scenes
+    paths, reached, scene_of = [], [], scenes_by_token(loader, positions)
     with progress_bar() as bar:
         for start in bar.track(range(0, len(positions), batch), description=title):
-            chosen = positions[start : start + batch]
-            frames = loader.load(chosen).to(device)
+            frames = loader.load(positions[start : start + batch]).to(device)
             attacked: Attacked
             if target == "points":
                 attacked = attack_points(model, frames, task_losses, pgd, budget / 1000, seed)
@@ -113,20 +112,8 @@ def predict_under_pgd(
                 outputs = model(attacked.batch)
             if isinstance(model.head, MapHead):
                 assert isinstance(outputs, Tensor)
-                assert frames.map_masks is not None
-                probabilities, truth = torch.sigmoid(outputs.float()).cpu().numpy(), frames.map_masks.cpu().numpy()
-                for row, position in enumerate(chosen):
-                    counted = count_cells(probabilities[[row]], truth[[row]] > HALF, thresholds)
-                    before = scenes.get(names[position])
-                    scenes[names[position]] = before + counted if before else counted
+                count_frames(scenes, scene_of, outputs, frames, thresholds)
             else:
-                decoded = model.head.decode(outputs)
-                boxes |= {token: _arrays(found) for token, found in zip(frames.tokens, decoded, strict=True)}
+                boxes |= decode_boxes(model, outputs, frames)
     losses = np.concatenate(paths, axis=1).mean(axis=1)
     return PgdOutcome(boxes, scenes, losses, float(np.concatenate(reached).mean()))
-
-
-def _arrays(found: Detections) -> ScoredBoxes:
-    return ScoredBoxes(
-        found.boxes.float().cpu().numpy(), found.classes.cpu().numpy(), found.scores.float().cpu().numpy()
-    )

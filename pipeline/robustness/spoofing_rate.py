@@ -10,7 +10,6 @@ from pipeline.robustness.bench import Bench, Scores
 from pipeline.robustness.conditions import Condition
 from pipeline.robustness.interval import wilson_interval
 from pipeline.robustness.spoofing import Spoofed, SpoofedVehicle, is_spoofed
-from pipeline.robustness.traces import collect_traces
 
 
 @dataclass(frozen=True)
@@ -58,14 +57,13 @@ def try_spoofing(condition: Condition, bench: Bench, title: str) -> Scores:
         UserError: no trace has so many points.
     """
     params, own = bench.params, bench.params.stress.spoofing
-    traces = collect_traces(bench.index, bench.labels, bench.index.split(params.dataset.train_split), own)
-    attacker = SpoofedVehicle(traces, bench.labels, own, condition.severity, params.stress.seed)
+    attacker = SpoofedVehicle(bench.traces, bench.labels, own, condition.severity, params.stress.seed)
     attacks = {token: attacker.attack(token) for token in (bench.index[at].token for at in bench.positions)}
     clean, spoofed = bench.clean_boxes, bench.detect(attacker, title)
     scores: Scores = {}
     for cell, boxes in spoofed.items():
         rate = spoofing_rate(condition.severity, attacks, clean[cell], boxes, own)
-        scores[cell] = bench.score_boxes(boxes) | {"spoofing": rate.record() | {"traces": len(traces)}}
+        scores[cell] = bench.score_boxes(boxes) | {"spoofing": rate.record() | {"traces": len(bench.traces)}}
     return scores | bench.score_maps(attacker, title)
 
 
