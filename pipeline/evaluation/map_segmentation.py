@@ -167,7 +167,7 @@ def map_metrics(
         choices["calibrated"] = np.where(np.isnan(calibrated), HALF, calibrated)
     metrics: dict[str, Any] = {}
     for choice, edges in choices.items():
-        columns = {index: int(np.flatnonzero(counts.thresholds == edges[index])[0]) for index in present}
+        columns = {index: int(np.abs(counts.thresholds - edges[index]).argmin()) for index in present}
         chosen = {MAP_CLASSES[index]: float(iou[index, column]) for index, column in columns.items()}
         metrics[f"iou_{choice}"] = chosen
         metrics[f"mIoU_{choice}"] = float(np.mean(list(chosen.values()))) if present else None

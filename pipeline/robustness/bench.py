@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from pipeline.evaluation.degeneracy import boxes_degeneracy, finite_boxes
@@ -13,11 +14,12 @@ from pipeline.evaluation.detection import ScoredBoxes, build_submission
 from pipeline.evaluation.devkit import DevkitScorer
 from pipeline.evaluation.map_segmentation import MapCounts, map_metrics
 from pipeline.evaluation.predict import count_maps, open_model, predict_boxes
-from pipeline.evaluation.record import parse_cell
+from pipeline.evaluation.record import parse_cell, read_metrics
 from pipeline.frames.dataset import FrameLoader
 from pipeline.frames.disturbance import Disturbance
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
+from pipeline.frames.maps import MAP_CLASSES
 from pipeline.networks.model import BevModel
 from pipeline.params import Params
 from pipeline.robustness.traces import Trace, collect_traces
@@ -25,7 +27,7 @@ from pipeline.robustness.traces import Trace, collect_traces
 # What is kept of a score, by task.
 KEPT = {
     "detection": ("NDS", "mAP", "mAP_present", "AP", "TP_errors", "boxes", "degenerate"),
-    "map": ("mIoU_best", "mIoU_at_half", "iou_best", "iou_at_half", "degenerate"),
+    "map": ("mIoU_best", "mIoU_calibrated", "mIoU_at_half", "iou_best", "iou_calibrated", "iou_at_half", "degenerate"),
 }
 Scores = dict[str, dict[str, Any]]  # cell -> numbers
 
@@ -41,6 +43,7 @@ class Bench:
         labels: their boxes.
         positions: the validation frames, by their place in the index.
         models: task -> cell -> model in evaluation mode, on `device`.
+        clean: cell -> what `evaluate` found; map models are judged at the thresholds that were calibrated there.
         device: where the models are.
         scorer: scores detections; None where no model detects.
         processes: how many processes read frames; see `FrameLoader`.
@@ -52,6 +55,7 @@ class Bench:
     labels: Labels
     positions: list[int]
     models: Mapping[str, Mapping[str, BevModel]]
+    clean: Scores
     device: torch.device
     scorer: DevkitScorer | None
     processes: int
@@ -95,11 +99,13 @@ class Bench:
             models, self.loader(disturbance, maps=True), self.positions, own.batch, self.device,
             thresholds=own.map_thresholds, keep=[self.index[self.positions[0]].token], title=title,
         )  # fmt: skip
-        return {cell: self.score_counts(scenes) for cell, (scenes, _) in found.items()}
+        return {cell: self.score_counts(cell, scenes) for cell, (scenes, _) in found.items()}
 
-    def score_counts(self, scenes: Mapping[str, MapCounts]) -> dict[str, Any]:
+    def score_counts(self, cell: str, scenes: Mapping[str, MapCounts]) -> dict[str, Any]:
         """IoU of one map model from the cells counted in every frame, scene by scene."""
-        return _kept(map_metrics(scenes, self.params.evaluate.map_thresholds), "map")
+        chosen = self.clean[cell]["calibrated_threshold"]
+        calibrated = np.array([chosen.get(name, np.nan) for name in MAP_CLASSES])
+        return _kept(map_metrics(scenes, self.params.evaluate.map_thresholds, calibrated), "map")
 
     def loader(self, disturbance: Disturbance | None = None, *, boxes: bool = False, maps: bool = False) -> FrameLoader:
         """Gives the frames under a disturbance, with boxes or maps as labels."""
@@ -114,7 +120,7 @@ class Bench:
 def open_bench(
     params: Params, arm: str, cells: Sequence[str], scorer: DevkitScorer | None, device: torch.device, processes: int
 ) -> Bench:
-    """Opens index, labels and the models of an arm.
+    """Opens index, labels, clean scores and the models of an arm.
 
     Args:
         params: of the project.
@@ -136,7 +142,7 @@ def open_bench(
         models.setdefault(task, {})[cell] = model
     return Bench(
         params, modality, index, Labels.open(Path("data/labels")), index.split(params.dataset.val_split), models,
-        device, scorer, processes,
+        read_metrics(Path("data/results", arm)), device, scorer, processes,
     )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def try_pgd(condition: Condition, bench: Bench, title: str) -> Scores:
                 thresholds=bench.params.evaluate.map_thresholds, title=f"{title}: {cell}",
             )  # fmt: skip
             map_model = task == "map"
-            found = bench.score_counts(outcome.scenes) if map_model else bench.score_boxes(outcome.boxes)
+            found = bench.score_counts(cell, outcome.scenes) if map_model else bench.score_boxes(outcome.boxes)
             scores[cell] = found | {
                 "loss": {"clean": outcome.losses[0], "noise": outcome.losses[1], "reached": outcome.loss}
             }

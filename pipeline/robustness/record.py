@@ -18,12 +18,12 @@ CONDITIONS = "conditions.csv"
 SCORES = ["arm", "trial", "seed", "metric", "family", "type", "severity", "value", "clean", "applicable"]
 RATES = ["arm", "trial", "seed", "count", "frames", "left_out", "false_alarms", "attacked", "fooled"]
 # Task -> the scores that robustness is measured in, the first one first.
-MEASURED = {"detection": ("NDS", "mAP"), "map": ("mIoU_best", "mIoU_at_half")}
+MEASURED = {"detection": ("NDS", "mAP"), "map": ("mIoU_calibrated", "mIoU_best", "mIoU_at_half")}
 Scores = Mapping[str, Mapping[str, Any]]  # cell -> numbers
 
 
 def write_stress(folder: Path, clean: Scores, tried: Mapping[tuple[str, Any], Scores | None]) -> None:
-    """Writes metrics.json, and conditions.csv with a row per model and condition.
+    """Writes metrics.json, and conditions.csv with a row per model, condition and measured score.
 
     Args:
         folder: exists.
@@ -38,7 +38,7 @@ def write_stress(folder: Path, clean: Scores, tried: Mapping[tuple[str, Any], Sc
         for (kind, severity), scores in tried.items():
             if scores is not None:
                 conditions.setdefault(kind, {})[str(severity)] = scores[cell]
-                rows.append([cell, kind, severity, *(scores[cell][name] for name in MEASURED[task])])
+                rows += [[cell, kind, severity, name, scores[cell][name]] for name in MEASURED[task]]
         cells[cell] = {"clean": own, "conditions": conditions}
     left_out: dict[str, list[str]] = {}
     for (kind, severity), scores in tried.items():
@@ -47,7 +47,7 @@ def write_stress(folder: Path, clean: Scores, tried: Mapping[tuple[str, Any], Sc
     write_file(folder / METRICS, dump_json(six_digits({"cells": cells, "not_applicable": left_out})))
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(
-        [["cell", "type", "severity", "NDS or mIoU_best", "mAP or mIoU_at_half"], *six_digits(rows)]
+        [["cell", "type", "severity", "metric", "value"], *six_digits(rows)]
     )
     write_file(folder / CONDITIONS, text.getvalue().encode())
 

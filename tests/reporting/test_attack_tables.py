@@ -13,6 +13,8 @@ from pipeline.robustness.spoofing_rate import SpoofingRate
 
 TRIAL = "detection-1.0"
 
+MAP = {"mIoU_best": 0.4, "mIoU_calibrated": 0.35, "mIoU_at_half": 0.3}
+
 
 def detection(score: float, rate: SpoofingRate | None = None) -> dict[str, Any]:
     return {"NDS": score, "mAP": score / 2} | ({"spoofing": rate.record()} if rate else {})
@@ -26,10 +28,10 @@ def stress(tmp_path: Path) -> Path:
         "calico": {f"{TRIAL}-0": (0, 0)},
     }
     for arm, cells in spoofed.items():
-        clean = {cell: detection(0.5) for cell in cells} | {"map-1.0-0": {"mIoU_best": 0.4, "mIoU_at_half": 0.3}}
+        clean = {cell: detection(0.5) for cell in cells} | {"map-1.0-0": MAP}
         tried = {}
         for count in (60, 200):
-            found: dict[str, dict[str, Any]] = {"map-1.0-0": {"mIoU_best": 0.4, "mIoU_at_half": 0.3}}
+            found: dict[str, dict[str, Any]] = {"map-1.0-0": MAP}
             for cell, (fooled, missed) in cells.items():
                 hits = fooled if count == 60 else 0
                 rate = SpoofingRate(count, 20, 20 - 2 - fooled - missed, 2, fooled + missed, hits)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -55,7 +56,8 @@ def opened(
             task = cell.partition("-")[0]
             models[task] = {cell: BevModel(params.networks, params.frames, modality, task).eval()}
         positions = index.split(params.dataset.val_split)
-        return Bench(params, modality, index, labels, positions, models, torch.device("cpu"), scorer, 0)
+        clean: dict[str, dict[str, Any]] = {cell: {"calibrated_threshold": {}} for cell in CELLS}  # none: 0.5
+        return Bench(params, modality, index, labels, positions, models, clean, torch.device("cpu"), scorer, 0)
 
     return open_bench
 
@@ -72,7 +74,7 @@ def test_spoofing_counts_every_frame_once_and_repeats(params: Params, opened: Op
     assert rate["attacked"] + rate["false_alarms"] > 0
     assert rate["traces"] > 0
     assert {"NDS", "mAP"} <= found[CELLS[0]].keys()
-    assert {"mIoU_best", "mIoU_at_half"} <= found[CELLS[1]].keys()
+    assert {"mIoU_best", "mIoU_calibrated", "mIoU_at_half"} <= found[CELLS[1]].keys()
     assert try_spoofing(conditions[0], bench, "again") == found
     impossible = replace(conditions[0], severity=5000)
     with pytest.raises(UserError, match="5000 points"):
@@ -87,7 +89,7 @@ def test_pgd_finds_a_loss_above_noise(params: Params, opened: Opened) -> None:
     bench = opened("LC")
     for condition in (points, pixels):
         found = try_pgd(condition, bench, "try")
-        for cell, scores in ((CELLS[0], {"NDS", "mAP"}), (CELLS[1], {"mIoU_best", "mIoU_at_half"})):
+        for cell, scores in ((CELLS[0], {"NDS", "mAP"}), (CELLS[1], {"mIoU_best", "mIoU_calibrated", "mIoU_at_half"})):
             assert scores <= found[cell].keys()
             assert found[cell]["loss"]["reached"] >= found[cell]["loss"]["noise"]
 
