@@ -8,27 +8,19 @@ import pytest
 
 from pipeline.frames.dataset import FrameLoader
 from pipeline.frames.index import FrameIndex
-from pipeline.frames.index_building import build_index
-from pipeline.frames.labels import Labels, build_labels
-from pipeline.frames.map_drawing import build_maps
+from pipeline.frames.labels import Labels
 from pipeline.frames.maps import MAP_CLASSES, MapRasters
 from pipeline.frames.points import load_points
 from pipeline.geometry.boxes import points_in_box
 from pipeline.geometry.grid import BevGrid
 from pipeline.params import Prepare, Simulate
-from tests.frames.tiny_dataset import GRID, augmentation_params, dataset_at, frames_params
+from tests.frames.prepared_world import prepare_world
+from tests.frames.tiny_dataset import GRID, augmentation_params, frames_params
 
 
 @pytest.fixture(scope="module")
 def prepared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[FrameIndex, Labels]:
-    out, labels = tmp_path_factory.mktemp("world-index"), tmp_path_factory.mktemp("world-labels")
-    train, val = "embedded_train", "embedded_val"
-    dataset = dataset_at(world, version="v1.0-embedded", pretrain_split=train, train_split=train, val_split=val)
-    build_index(dataset, out)
-    index = FrameIndex.open(out, world)
-    assert build_maps(world, 0.2, index, out)
-    build_labels(dataset, Prepare(0.2, [0.5, 1.0]), index, labels)
-    return index, Labels.open(labels)
+    return prepare_world(world, tmp_path_factory.mktemp("world"), Prepare(0.2, [0.5, 1.0]))
 
 
 def test_every_frame_has_six_cameras_and_its_sweeps(
