@@ -42,7 +42,7 @@ Image = NDArray[np.uint8]
 class Row(NamedTuple):
     """One type: how a panel is drawn, which returns what to say of it; width by height; a disturbance a severity."""
 
-    panel: Callable[[Axes, Disturbance | None], str]
+    panel: Callable[[Axes, Disturbance], str]
     aspect: float
     disturbances: Sequence[Disturbance]
 
@@ -87,9 +87,9 @@ def typical_frame(index: FrameIndex) -> int:
 
 
 def _lidar_rows(root: Path, frame: Frame, seed: int, labels: LabelSource | None) -> dict[str, Row]:
-    tree = cKDTree(_sweep(root, frame, None)[:, :3])
+    tree = cKDTree(_sweep(root, frame, Disturbance())[:, :3])
 
-    def panel(axes: Axes, disturbance: Disturbance | None) -> str:
+    def panel(axes: Axes, disturbance: Disturbance) -> str:
         points = _sweep(root, frame, disturbance)
         elsewhere = tree.query(points[:, :3], distance_upper_bound=ELSEWHERE)[0] > ELSEWHERE
         axes.set_facecolor("#101418")
@@ -109,12 +109,12 @@ def _lidar_rows(root: Path, frame: Frame, seed: int, labels: LabelSource | None)
 def _camera_rows(root: Path, frame: Frame, seed: int) -> dict[str, Row]:
     """The front camera; all six in small where the type loses images of some."""
 
-    def front(axes: Axes, disturbance: Disturbance | None) -> str:
+    def front(axes: Axes, disturbance: Disturbance) -> str:
         pixels = _load(root, frame, _front(frame), disturbance)
         axes.imshow(pixels)
         return f"mean {pixels.mean():.0f}, deviation {pixels.std():.0f}"
 
-    def all_six(axes: Axes, disturbance: Disturbance | None) -> str:
+    def all_six(axes: Axes, disturbance: Disturbance) -> str:
         axes.imshow(_mosaic(root, frame, disturbance))
         return ""
 
@@ -126,17 +126,17 @@ def _camera_rows(root: Path, frame: Frame, seed: int) -> dict[str, Row]:
 
 
 def _rig_rows(index: FrameIndex, frame: Frame, seed: int) -> dict[str, Row]:
-    points = _sweep(index.root, frame, None)
+    points = _sweep(index.root, frame, Disturbance())
 
-    def believed(axes: Axes, disturbance: Disturbance | None) -> str:
+    def believed(axes: Axes, disturbance: Disturbance) -> str:
         camera = _front(frame)
         axes.imshow(decode_jpeg(index.root / camera.path, camera.size, 1))
-        pixels, depth = project(camera if disturbance is None else disturbance.camera(frame, camera), points)
+        pixels, depth = project(disturbance.camera(frame, camera), points)
         colours = Normalize(MIN_DEPTH, MAX_DEPTH)
         axes.scatter(pixels[:, 0], pixels[:, 1], c=depth, norm=colours, s=2, cmap="turbo_r", linewidths=0)
         return ""
 
-    def all_six(axes: Axes, disturbance: Disturbance | None) -> str:
+    def all_six(axes: Axes, disturbance: Disturbance) -> str:
         axes.imshow(_mosaic(index.root, frame, disturbance))
         return ""
 
@@ -158,7 +158,7 @@ def _draw(title: str, rows: dict[str, Row], path: Path) -> None:
     below = high - 2 * TITLE  # upper edge of the next row, pixels from below
     for name, row in rows.items():
         below -= PANEL / row.aspect
-        for column, disturbance in enumerate((None, *row.disturbances)):
+        for column, disturbance in enumerate((Disturbance(), *row.disturbances)):
             severity = (0, *SEVERITIES)[column]
             left, width, height = (column * PANEL + GAP) / wide, (PANEL - 2 * GAP) / wide, PANEL / row.aspect / high
             axes = figure.add_axes((left, below / high, width, height))
@@ -174,28 +174,25 @@ def _corruptions(name: str, sensors: Literal["lidar", "camera"], seed: int) -> l
     return [Corruption(name, severity, sensors, seed) for severity in SEVERITIES]
 
 
-def _sweep(root: Path, frame: Frame, disturbance: Disturbance | None) -> Points:
+def _sweep(root: Path, frame: Frame, disturbance: Disturbance) -> Points:
     """The key frame's points without the own car, as a network would see them."""
-    disturb = partial(disturbance.sweep, frame) if disturbance is not None else None
-    return load_points(root, frame, sweeps=0, ego_radius=1.0, disturb=disturb)[0]
+    return load_points(root, frame, sweeps=0, ego_radius=1.0, disturb=partial(disturbance.sweep, frame))[0]
 
 
-def _load(root: Path, frame: Frame, camera: Camera, disturbance: Disturbance | None) -> Image:
+def _load(root: Path, frame: Frame, camera: Camera, disturbance: Disturbance) -> Image:
     """The image as a network would see it, before it is resized."""
-    if disturbance is None:
-        return decode_jpeg(root / camera.path, camera.size, 1)
     seen = disturbance.camera(frame, camera)
     return disturbance.image(frame, camera, decode_jpeg(root / seen.path, seen.size, 1))
 
 
-def _mosaic(root: Path, frame: Frame, disturbance: Disturbance | None) -> Image:
+def _mosaic(root: Path, frame: Frame, disturbance: Disturbance) -> Image:
     """All six images in two rows, each `PANEL` / 3 wide; grey where the frame has none, red around another's file."""
     width = PANEL // 3
     height = round(width / _aspect(frame))
     mosaic = np.full((2, height, 3, width, 3), 128, np.uint8)
     for camera in frame.cameras:
         small = cv2.resize(_load(root, frame, camera, disturbance), (width, height), interpolation=cv2.INTER_AREA)
-        if disturbance is not None and disturbance.camera(frame, camera).path != camera.path:
+        if disturbance.camera(frame, camera).path != camera.path:
             cv2.rectangle(small, (1, 1), (width - 2, height - 2), RED, 2)
         row, column = divmod(CAMERA_CHANNELS.index(camera.channel), 3)
         mosaic[row, :, column] = small
