@@ -11,7 +11,7 @@ LABELS = Path("data/labels")
 def corruptions(
     token: Annotated[
         str | None,
-        typer.Argument(help="Sample token of a frame; without it, the first frame with images after another."),
+        typer.Argument(help="Sample token of a frame; without it, the first with images after another."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for lidar.png, camera.png and rig.png.")] = Path(
         "scratch/corruptions"

@@ -3,6 +3,7 @@
 The notes lie in scratch/, outside every artifact: they cannot change a result, and no artifact holds a time.
 """
 
+import fcntl
 import json
 import os
 import resource
@@ -73,9 +74,12 @@ def measured(key: str, *outs: Path, processes: int = 1) -> Iterator[Work]:
 
 
 def note(key: str, throughput: Throughput, record: Path = RECORD) -> None:
-    """Replaces what was noted for `key`; of two processes at the same moment one wins."""
+    """Replaces what was noted for `key`; processes that note at the same moment wait for each other."""
     record.parent.mkdir(parents=True, exist_ok=True)
-    write_file(record, dump_json({name: asdict(of) for name, of in (read_notes(record) | {key: throughput}).items()}))
+    with record.with_name(f".{record.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        notes = read_notes(record) | {key: throughput}
+        write_file(record, dump_json({name: asdict(of) for name, of in notes.items()}))
 
 
 def read_notes(record: Path = RECORD) -> dict[str, Throughput]:

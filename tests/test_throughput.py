@@ -110,3 +110,20 @@ def test_keys_follow_what_decides_the_cost(world_runtime: Runtime) -> None:
     ]
     assert len({key, *others}) == len(others) + 1
     assert work_key("a", {"x": 1}) != work_key("b", {"x": 1})
+
+
+def _note_often(name: str) -> None:
+    for number in range(100):
+        note(f"{name}-{number}", HALF_A_SECOND)
+
+
+def test_processes_that_note_at_once_lose_nothing() -> None:
+    """Cells of `finetune` train side by side and end at the same moment."""
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_note_often, args=(name,)) for name in ("one", "two", "three")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert len(read_notes()) == 300
