@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import importlib.util
 import re
+import runpy
 import shutil
 import subprocess
 from itertools import pairwise
@@ -33,7 +34,14 @@ PROGRAMS = SHELL | {"calico", "dask", "dvc", "make", "pytest", "python", "ruff",
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
 RUNTIME = {field.name for field in dataclasses.fields(Runtime)}
 TOP = {path.name for path in ROOT.iterdir()} | {"reports", "data", "scratch", "live"}
-MADE_HERE = ("scratch", "live", "reports", ".venv", ".dvc/config.local", "data/imported")  # by programs; git ignores them
+MADE_HERE = (
+    "scratch",
+    "live",
+    "reports",
+    ".venv",
+    ".dvc/config.local",
+    "data/imported",
+)  # by programs; git ignores them
 
 
 def found(*program: str) -> list[tuple[str, list[str]]]:
@@ -125,12 +133,26 @@ def test_calico_configure(tmp_path: Path) -> None:
         assert configure(assignments, root=tmp_path), f"{page}: calico configure {' '.join(assignments)}"
 
 
-def test_dvc_commands() -> None:
+@pytest.fixture(scope="module")
+def graph() -> list[Any]:
+    """Every stage of dvc.yaml as DVC resolves it."""
+    with Repo(str(ROOT)) as repo:
+        return list(repo.index.stages)
+
+
+def test_the_picture_of_the_graph_is_that_of_dvc_yaml(graph: list[Any]) -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "figures" / "graph.py"))
+    drawn = script["draw"](script["edges"](graph))
+    assert (ROOT / "docs/figures/graph.svg").read_text() == drawn, "run python docs/figures/graph.py"
+    names = {stage.addressing.split("@")[0] for stage in graph}
+    assert names == set(script["PLACES"])
+
+
+def test_dvc_commands(graph: list[Any]) -> None:
     """By DVC's own parser; stages and plots that are named exist, and -S composes."""
     assert len(found("dvc")) > 20
     parser = get_main_parser()
-    with Repo(str(ROOT)) as repo:
-        stages = {name for stage in repo.index.stages for name in (stage.addressing, stage.addressing.split("@")[0])}
+    stages = {name for stage in graph for name in (stage.addressing, stage.addressing.split("@")[0])}
     plots = {name for plot in yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"] for name in plot}
     composed = set()
     for page, (_, *words) in found("dvc"):
