@@ -2,10 +2,10 @@
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-LINE, TOP, INDENT = 15, 19, 10  # pixels: between lines of a box, above its first one, left of all
-COURSE = 6.6  # pixels a letter, about: the width of a box is told by its longest line
+LINE, TOP, INDENT = 15, 19, 9  # pixels: between lines of a box, above its first one, left of all
+COURSE = 6.9  # pixels a letter of 12, about: longer lines lose their beginning
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def draw(
     """An SVG element; arrows lead to the right, or down. A box stands one step before the first that reads it.
 
     Args:
-        boxes: inputs before what was made from them.
+        boxes: in the order in which they stand beside each other.
         width: of a box, pixels.
         gap: between boxes, pixels, to the right and down.
         downwards: a step is a row of boxes, not a column.
@@ -67,24 +67,34 @@ def draw(
 
 def without_detours(boxes: Sequence[Box]) -> list[Box]:
     """The same boxes; an arrow goes where a longer way leads along other arrows."""
+    inputs = {box.key: list(dict.fromkeys(box.inputs)) for box in boxes}
     above: dict[str, set[str]] = {}
-    kept = []
-    for box in boxes:
-        implied = set().union(*(above.get(source, set()) for source in box.inputs))
-        inputs = [source for source in dict.fromkeys(box.inputs) if source not in implied]
-        above[box.key] = implied | set(box.inputs)
-        kept.append(Box(box.key, box.lines, inputs, box.href, box.tip, box.style))
-    return kept
+
+    def visit(key: str) -> set[str]:
+        if key not in above:
+            above[key] = set()  # what a ring of boxes meets
+            above[key] = set(inputs.get(key, ())).union(*(visit(source) for source in inputs.get(key, ())))
+        return above[key]
+
+    return [
+        replace(
+            box, inputs=[source for source in inputs[box.key] if not any(source in visit(o) for o in inputs[box.key])]
+        )
+        for box in boxes
+    ]
 
 
 def _steps(boxes: Sequence[Box]) -> list[list[Box]]:
     """Boxes by their distance to the end, the farthest first, each step in the given order."""
     distance = {box.key: 0 for box in boxes}
-    for box in reversed(boxes):
-        for source in box.inputs:
-            if source in distance:
+    for _ in boxes:
+        before = dict(distance)
+        for box in boxes:
+            for source in distance.keys() & set(box.inputs):
                 distance[source] = max(distance[source], distance[box.key] + 1)
-    return [[box for box in boxes if distance[box.key] == far] for far in range(max(distance.values()), -1, -1)]
+        if distance == before:
+            break
+    return [[box for box in boxes if distance[box.key] == far] for far in sorted({*distance.values()}, reverse=True)]
 
 
 def _arrow(start: tuple[int, int], end: tuple[int, int], width: int, height: int, downwards: bool) -> str:
@@ -98,13 +108,12 @@ def _arrow(start: tuple[int, int], end: tuple[int, int], width: int, height: int
 
 
 def _box(box: Box, x: int, y: int, width: int, height: int) -> str:
-    room = int((width - INDENT) / COURSE)
-    texts = "".join(
-        f'<text{" class=" + chr(34) + "dim" + chr(34) if number else ""} x="{x + INDENT}" y="{y + TOP + LINE * number}">'
-        f"{html.escape(line if len(line) <= room else f'…{line[1 - room :]}')}</text>"
-        for number, line in enumerate(box.lines)
-    )
+    room, texts = int((width - INDENT) / COURSE), []
+    for number, line in enumerate(box.lines):
+        dim = ' class="dim"' if number else ""
+        shown = line if len(line) <= room else f"…{line[1 - room :]}"
+        texts.append(f'<text{dim} x="{x + INDENT}" y="{y + TOP + LINE * number}">{html.escape(shown)}</text>')
     return (
         f'<a href="{html.escape(box.href)}" class="{html.escape(box.style)}"><title>{html.escape(box.tip)}</title>'
-        f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="5"/>{texts}</a>'
+        f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="5"/>{"".join(texts)}</a>'
     )

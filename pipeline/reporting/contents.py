@@ -1,9 +1,9 @@
 """The sections of the report, in their order: what was found, put where a reader looks for it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
-from pipeline.reporting.page import Block, Group, Section
+from pipeline.reporting.findings import Findings
+from pipeline.reporting.page import Group, Section
 from pipeline.reporting.paper import ROBUSTNESS
 from pipeline.reporting.table import Table
 
@@ -17,9 +17,9 @@ PLACES = {
 }
 NO_SCORES = "The split that was scored has no labels: there are submissions in data/results, and no numbers."
 LINEAGE = (
-    "The chain of artifacts behind this page, inputs above. Green boxes were made without any label, blue ones with labels "
-    "at or before them, a red one is not the artifact that its reader saw. A box leads to its row below, or to the block of "
-    "its arm. An arrow is left out where a longer way leads to the same place."
+    "The chain of artifacts behind this page, inputs above. Green: made without any label. Blue: labels came in here "
+    "or before. Red: not the artifact that its reader saw. A box leads to its row below or to the block of its arm. "
+    "An arrow is left out where a longer way leads to the same place."
 )
 REPRODUCE = (
     "Every row of the tables, with its single seeds. The commands are those of this workspace; they do nothing where "
@@ -27,29 +27,8 @@ REPRODUCE = (
 )
 
 
-@dataclass
-class Findings:
-    """All that was read and drawn; what there is nothing of is left empty."""
-
-    overview: Table
-    headline: Table | None
-    paper: Table | None
-    results: list[Table]
-    classes: list[Table]
-    comparison: Table | None
-    labels: Table | None
-    robustness: list[Table]
-    attacks: list[Table]
-    pretraining: list[Table]
-    regions: Table | None
-    artifacts: Table
-    lineage: str
-    blocks: list[Block]
-    figures: list[Group] = field(default_factory=list)
-
-
-def arrange(found: Findings) -> list[Section]:
-    """The sections that hold something."""
+def arrange(found: Findings, figures: Sequence[Group]) -> list[Section]:
+    """The sections that hold something; figures stand in the section of their heading."""
     folded = [*found.results, *([found.comparison] if found.comparison else []), *found.classes]
     robust = found.robustness + found.attacks
     sections = [
@@ -68,7 +47,7 @@ def arrange(found: Findings) -> list[Section]:
     ]
     known = {section.title: section for section in sections}
     strange = []
-    for heading, pictures in found.figures:
+    for heading, pictures in figures:
         section = known.get(PLACES.get(heading, heading))
         if section is None:
             section = known[heading] = Section(heading)
@@ -79,10 +58,3 @@ def arrange(found: Findings) -> list[Section]:
 
 def _some(*tables: Table | None) -> list[Table]:
     return [table for table in tables if table]
-
-
-def regions_table(counts: Sequence[tuple[str, int]]) -> Table | None:
-    """What became of points and clusters; None without counts."""
-    rows = [[name, f"{number:,}"] for name, number in counts if number]
-    note = "Of all frames, from the card of the regions. Reasons overlap: a cluster may be too small and too thin at once."
-    return Table("What became of points and clusters", note, ["", "count"], rows, "region_counts") if rows else None

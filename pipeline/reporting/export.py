@@ -13,7 +13,8 @@ from pipeline.reporting.table import Table, summarise
 
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "[": "{[}", "±": r"$\pm$", "–": "--", "→": r"$\rightarrow$", "≈": r"$\approx$",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "[": "{[}",
+    "±": r"$\pm$", "–": "--", "→": r"$\rightarrow$", "≈": r"$\approx$",
     "≥": r"$\geq$", "≤": r"$\leq$", "×": r"$\times$", "°": r"$^\circ$", "<": r"$<$", ">": r"$>$", "…": r"\ldots{}",
     "α": r"$\alpha$", "τ": r"$\tau$",
 }  # fmt: skip

@@ -16,9 +16,9 @@ SHOWN = {
     "mIoU_calibrated": "mIoU, calibrated",
 }
 NOTE = (
-    "Mean ± sample deviation over n seeds; labels: share of the labelled training scenes. mAP and NDS: detection. mIoU: map "
-    "segmentation, thresholds chosen on validation (the oracle of the literature) or on labelled training frames. A number "
-    "links to its cells: single seeds, checkpoints, commands."
+    "Mean ± sample deviation over n seeds; labels: share of the labelled training scenes. mAP and NDS: detection. "
+    "mIoU: map segmentation, thresholds chosen on validation (the oracle of the literature) or calibrated on labelled "
+    "training frames. A number links to its cells: single seeds, checkpoints, commands."
 )
 
 
@@ -29,7 +29,8 @@ def headline_table(values: pd.DataFrame) -> Table | None:
         return None
     found = {(row["arm"], row["fraction"], row["metric"]): row for row in own.to_dict("records")}
     metrics = [(task, name) for task, names in HEADLINES.items() for name in names if name in set(own["metric"])]
-    rows, cells = [], Cells()
+    rows: list[list[str]] = []
+    cells = Cells()
     for fraction in sorted(set(own["fraction"])):
         for arm in dict.fromkeys(own.loc[own["fraction"] == fraction, "arm"]):
             scores = [found.get((arm, fraction, name)) for _, name in metrics]

@@ -5,11 +5,18 @@ import hashlib
 from collections.abc import Collection
 from html import escape
 
+import cv2
+import numpy as np
+
 from pipeline.reporting.anchors import anchor
-from pipeline.reporting.html_table import render_table
-from pipeline.reporting.page import Block, Picture, Report, Section
+from pipeline.reporting.html_table import prose, render_table
+from pipeline.reporting.page import Block, Report, Section
+from pipeline.reporting.picture import FOLDER, Picture
 from pipeline.reporting.style import SCRIPT, STYLE
 from pipeline.reporting.table import Table
+
+LARGE = 200_000  # bytes of a PNG above which the page embeds it as WebP
+QUALITY = 85
 
 
 def render_html(report: Report) -> str:
@@ -29,7 +36,7 @@ def render_html(report: Report) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
         f"<title>{escape(report.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         f'<nav aria-label="Sections"><p>{escape(report.title)}</p><ul>{links}</ul></nav>\n<main>\n'
-        f"<h1>{escape(report.title)}</h1>\n<p>{escape(report.introduction)}</p>\n{warnings}{sections}\n</main>\n"
+        f"<h1>{escape(report.title)}</h1>\n<p>{prose(report.introduction)}</p>\n{warnings}{sections}\n</main>\n"
         f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
 
@@ -40,11 +47,12 @@ def _digest(text: str) -> str:
 
 def _section(section: Section, arms: Collection[str]) -> str:
     parts = [f'<section id="{anchor(section.title)}">\n<h2>{escape(section.title)}</h2>']
-    parts += [f"<p>{escape(section.text)}</p>"] if section.text else []
+    parts += [f"<p>{prose(section.text)}</p>"] if section.text else []
     parts += [f'<div class="scroll" tabindex="0" role="region" aria-label="graph">{section.drawing}</div>'] * bool(
         section.drawing
     )
     parts += [f"<h3>{escape(table.title)}</h3>\n{render_table(table, arms)}" for table in section.tables]
+    parts += ["<h3>In detail</h3>"] * bool(section.more)
     parts += [_folded(table, arms) for table in section.more]
     parts += [_block(block) for block in section.blocks]
     for title, pictures in section.groups:
@@ -67,7 +75,18 @@ def _block(block: Block) -> str:
 
 
 def _figure(picture: Picture) -> str:
-    data, caption = base64.b64encode(picture.png).decode(), escape(picture.caption)
+    kind, content = _small(picture.png)
+    data, caption, name = base64.b64encode(content).decode(), escape(picture.caption), escape(picture.name)
+    files = " ".join(f'<a href="{FOLDER}/{name}.{end}">{end.upper()}</a>' for end in ("png", "svg"))
     return (
-        f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+        f'<figure><img alt="{caption}" src="data:image/{kind};base64,{data}"><figcaption>{caption} '
+        f'<span class="files">{files}</span></figcaption></figure>'
     )
+
+
+def _small(png: bytes) -> tuple[str, bytes]:
+    """Kind and bytes of what is embedded: a photograph as a PNG is some ten times as large as it needs to be."""
+    if len(png) <= LARGE:
+        return "png", png
+    pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    return "webp", cv2.imencode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1].tobytes()

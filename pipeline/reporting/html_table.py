@@ -21,6 +21,11 @@ def sort_key(text: str) -> float | None:
     return float(found[1].replace(",", "")) if found else None
 
 
+def prose(text: str) -> str:
+    """A paragraph's text as HTML; what stands in backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def render_table(table: Table, arms: Collection[str] = ()) -> str:
     """The table with its note and links to its files.
 
@@ -38,9 +43,9 @@ def render_table(table: Table, arms: Collection[str] = ()) -> str:
     )
     rows = "\n".join(_row(table, number, numeric, arms) for number in range(len(table.rows)))
     return (
-        f'<p class="note">{escape(table.note)}{_files(table.name)}</p>\n'
+        f'<p class="note">{prose(table.note)}{_files(table.name)}</p>\n'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}"><table>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
+        f"{f'<thead><tr>{head}</tr></thead>' if any(table.header) else ''}\n<tbody>\n{rows}\n</tbody></table></div>"
     )
 
 

@@ -1,4 +1,4 @@
-"""The chain behind the report as its cards record it. Cards are compared with each other; nothing else is hashed here."""
+"""The chain behind the report as its cards record it. Cards are compared with each other, nothing else is hashed."""
 
 import hashlib
 import re
@@ -10,16 +10,16 @@ from typing import Any
 from pipeline.artifacts.card import CARD, OUTSIDE, dump_json, identity, read_card
 from pipeline.artifacts.diagram import Box, draw, without_detours
 from pipeline.errors import UserError
-from pipeline.reporting.anchors import anchor, arm_anchor, artifact_anchor
+from pipeline.reporting.anchors import arm_anchor, artifact_anchor
 from pipeline.reporting.table import Cells, Table
 
-BOX, GAP = 158, (14, 30)  # pixels
-CHECKPOINTS, STRESS = "data/checkpoints/finetune", "data/stress"
+BOX, GAP = 152, (12, 32)  # pixels
+CHECKPOINTS, STRESS, PROBES = "data/checkpoints/finetune", "data/stress", "data/probes"
 BY_ARM = re.compile(rf"(data/checkpoints/start|{CHECKPOINTS}|data/results|{STRESS})/([^/]+)(?:/.*)?")
 NOTE = (
-    "As recorded on the cards when the report was written. Identity: SHA-256 of the card, which lists the digests of its "
-    "files and the identities of its inputs. Only cards were compared here: `calico audit reports` hashes every file again "
-    "and holds all of it against dvc.lock, params and code."
+    "As recorded on the cards when the report was written. Identity: SHA-256 of the card, which lists the digests of "
+    "its files and the identities of its inputs. Only cards were compared here: `calico audit reports` hashes every "
+    "file again and holds all of it against dvc.lock, params and code."
 )
 
 
@@ -91,7 +91,8 @@ def _swapped(found: str, expected: str) -> str:
 
 def artifact_table(chain: Chain) -> Table:
     """A row per artifact but the fine-tuned cells, which stand in the blocks of their arms."""
-    rows, cells = [], Cells()
+    rows: list[list[str]] = []
+    cells = Cells()
     for path, one in chain.items():
         if path.startswith(f"{CHECKPOINTS}/"):
             continue
@@ -99,7 +100,13 @@ def artifact_table(chain: Chain) -> Table:
             cells.links[len(rows), 0] = arm_anchor(found[2])
         cells.places[len(rows)] = artifact_anchor(path)
         rows.append(
-            [path, one.card.get("kind", "file"), one.identity[:16] or "–", _labelled([one]), ", ".join(one.inputs) or "–"]
+            [
+                path,
+                one.card.get("kind", "file"),
+                one.identity[:16] or "–",
+                _labelled([one]),
+                ", ".join(one.inputs) or "–",
+            ]
         )
     header = ["artifact", "kind", "identity", "labelled frames", "made from"]
     return Table("Artifacts", NOTE, header, rows, "artifacts", cells)
@@ -118,15 +125,14 @@ def draw_lineage(chain: Chain, arms: Sequence[str], root: str) -> str:
     boxes = [_box(key, members, group_inputs[key]) for key, members in groups.items()]
     order = {arm: number for number, arm in enumerate(arms)}
     boxes.sort(key=lambda box: order.get(arm[2], len(order)) if (arm := BY_ARM.fullmatch(box.key)) else len(order))
-    last = Box(root, [root, "this page", ""], [key for key in groups if key not in read], f"#{anchor('lineage')}", root)
-    return draw(
-        without_detours([*_inputs_first(boxes), last]), BOX, GAP, downwards=True, label="lineage of this report"
-    )
+    ends = [key for key in groups if key not in read]
+    boxes.append(Box(root, [root, "this page", "all of it"], ends, f"#{artifact_anchor(root)}", root, "used"))
+    return draw(without_detours(boxes), BOX, GAP, downwards=True, label="lineage of this report")
 
 
 def _group(path: str) -> str:
     found = BY_ARM.fullmatch(path)
-    return f"{found[1]}/{found[2]}" if found else path
+    return f"{found[1]}/{found[2]}" if found else PROBES if path.startswith(f"{PROBES}/") else path
 
 
 def _box(key: str, members: Sequence[Recorded], inputs: Sequence[str]) -> Box:
@@ -137,8 +143,9 @@ def _box(key: str, members: Sequence[Recorded], inputs: Sequence[str]) -> Box:
     told = one.identity[:12] if len(members) == 1 else f"{len(members)} artifacts"
     tip = "\n".join([f"{member.path} {member.identity[:12]} {member.problem}".strip() for member in members])
     style = "bad" if any(member.problem for member in members) else "used" if _labels_in(members) else "free"
-    href = arm_anchor(arm[2]) if arm else artifact_anchor(key)
-    return Box(key, [name, told, _labelled(members, " labelled frames")], list(dict.fromkeys(inputs)), f"#{href}", tip, style)
+    href = arm_anchor(arm[2]) if arm else artifact_anchor(one.path)
+    labels = "the labels" if one.card.get("kind") == "labels" else _labelled(members, " labelled")
+    return Box(key, [name, told, labels], list(dict.fromkeys(inputs)), f"#{href}", tip, style)
 
 
 def _labels_in(members: Sequence[Recorded]) -> bool:
@@ -150,15 +157,4 @@ def _labelled(members: Sequence[Recorded], unit: str = "") -> str:
     counts = sorted({member.labelled for member in members if member.labelled is not None})
     if not counts:
         return "no card" if unit else "–"
-    return (str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}") + unit
-
-
-def _inputs_first(boxes: Sequence[Box]) -> list[Box]:
-    """A stable order in which no box comes before one of its inputs."""
-    left, done = list(boxes), list[Box]()
-    while left:
-        waiting = {box.key for box in left}
-        ready = next((box for box in left if not waiting & set(box.inputs)), left[0])
-        left.remove(ready)
-        done.append(ready)
-    return done
+    return (str(counts[0]) if len(counts) == 1 else f"{counts[0]}–{counts[-1]}") + unit

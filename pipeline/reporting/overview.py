@@ -12,7 +12,7 @@ NOTE = "Read from the cards of the artifacts behind this page."
 
 
 class Drive(NamedTuple):
-    """The frames of a data set: its name, all frames, those scored, and those with cameras."""
+    """Frames: of the data set, of the split that is scored, and those of the split that have cameras."""
 
     name: str
     split: str
@@ -30,12 +30,14 @@ def overview_table(drive: Drive, arms: Sequence[str], results: Path, chain: Chai
     cells = {(arm, *parse_cell(cell)) for arm in arms for cell in read_metrics(results / arm)}
     trials = sorted({(task, fraction) for _, task, fraction, _ in cells})
     seeds = sorted({seed for *_, seed in cells})
-    stressed = sorted({path.split("/")[3] for path, one in chain.items() if path.startswith("data/stress/") and one.card})
+    stressed = sorted(
+        {path.split("/")[3] for path, one in chain.items() if path.startswith("data/stress/") and one.card}
+    )
     carded = [one for one in chain.values() if one.card]
     wrong = len(misfits(chain))
     rows = [
-        ["data set", f"{drive.name}: {drive.frames} frames, {drive.with_cameras} of them with cameras"],
-        ["scored on", f"{drive.scored} frames of {drive.split}" if drive.scored else "nothing: the split holds no frame"],
+        ["data set", f"{drive.name}, {drive.frames} frames"],
+        ["scored on", f"{drive.split}, {drive.scored} frames, {drive.with_cameras} of them with cameras"],
         ["arms", ", ".join(arms)],
         ["trials", ", ".join(f"{task} with {share_text(fraction)} of the labels" for task, fraction in trials)],
         ["cells", f"{len(cells)} fine-tuned models; seeds {', '.join(map(str, seeds))}"],

@@ -7,18 +7,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from pipeline.reporting.picture import FOLDER, Picture
 from pipeline.reporting.table import Table
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure of the page: what it shows, its file name beside the page, and the bytes of the PNG."""
-
-    caption: str
-    name: str
-    png: bytes
-
-
 
 Group = tuple[str, list[Picture]]  # heading, pictures
 
@@ -88,7 +78,7 @@ def render_markdown(report: Report) -> str:
             parts += [f"## {table.title}", table.note, "\n".join(f"| {' | '.join(cells)} |" for cells in lines)]
     for title, pictures in [group for section in report.sections for group in section.groups]:
         parts.append(f"## {title}")
-        parts += [f"![{picture.caption}]({picture.name})" for picture in pictures]
+        parts += [f"![{picture.caption}]({FOLDER}/{picture.name}.png)" for picture in pictures]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

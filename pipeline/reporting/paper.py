@@ -4,7 +4,6 @@ Sun et al., CALICO: Self-Supervised Camera-LiDAR Contrastive Pre-training for BE
 2306.00349), on the validation split of nuScenes. Second-hand: taken from notes on the paper, not from its tables.
 """
 
-from math import log
 from typing import NamedTuple
 
 import pandas as pd
@@ -25,6 +24,11 @@ class Stated(NamedTuple):
     mean_ap: float | None = None
     read_off: bool = False
 
+    def text(self, metric: str) -> str:
+        """NDS or mAP as a share of 1, as elsewhere on the page; "" where the paper gives none."""
+        percent = {"NDS": self.nds, "mAP": self.mean_ap}[metric]
+        return "" if percent is None else f"{'≈' if self.read_off else ''}{percent / 100:.3f}"
+
 
 PAPER = (
     Stated("scratch-L", 0.05, 37.4, 33.1),
@@ -44,54 +48,45 @@ PAPER = (
     Stated("calico", 0.5, 62.7),
 )
 ROBUSTNESS = (
-    "The paper (nuScenes, models of 10 % of the labels, its own list of corruptions): mCE of CALICO 78.2, where a random "
-    "start is 100; success of spoofing with 60, 100 and 200 points lower by 45.3 % on average (models of 50 %)."
+    "The paper (nuScenes, models of 10 % of the labels, its own list of corruptions): mCE of CALICO 78.2, where a "
+    "random start is 100; spoofing with 60, 100 and 200 points succeeds 45.3 % less often on average (models of 50 %)."
 )
 
 
 def paper_table(values: pd.DataFrame, dataset: str) -> Table | None:
-    """Detection scores of the paper beside those of this page; None where no arm occurs in both.
-
-    On nuScenes only equal shares of the labels stand side by side. Elsewhere every row shows the nearest share that the
-    paper states for that arm, under a title that says so.
+    """Detection scores of the paper beside those of this page, a row per arm; None where no arm occurs in both.
 
     Args:
         values: as `read_results` gives them.
         dataset: name of the data set of `values`.
     """
-    same = dataset == DATASET
-    own = summarise(values[(values["task"] == "detection") & values["metric"].isin(["NDS", "mAP"])])
-    found = {(row["arm"], row["fraction"], row["metric"]): row for row in own.to_dict("records")}
-    rows, cells = [], Cells()
-    for arm, fraction in dict.fromkeys((arm, fraction) for arm, fraction, _ in found):
-        stated = _nearest(arm, fraction, same)
-        if stated is None:
+    same, told = dataset == DATASET, "paper" if dataset == DATASET else "nuScenes"
+    own = summarise(values[values["task"] == "detection"])
+    found = {(row["arm"], row["metric"], row["fraction"]): row for row in own.to_dict("records")}
+    arms = [arm for arm in dict.fromkeys(own["arm"]) if any(stated.arm == arm for stated in PAPER)]
+    rows: list[list[str]] = [[arm] for arm in arms]
+    header, cells = ["arm"], Cells({(number, 0): arm_anchor(arm) for number, arm in enumerate(arms)})
+    for metric in ("NDS", "mAP"):
+        here = sorted({fraction for _, name, fraction in found if name == metric})
+        there = {(stated.arm, stated.fraction): text for stated in PAPER if (text := stated.text(metric))}
+        stated = sorted({fraction for arm, fraction in there if arm in arms})
+        if not here:
             continue
-        place = trial_anchor(arm, "detection", fraction)
-        cells.links |= {(len(rows), 0): arm_anchor(arm), (len(rows), 2): place, (len(rows), 3): place}
-        here = [found.get((arm, fraction, metric)) for metric in ("NDS", "mAP")]
-        texts = ["–" if row is None else mean_text(row) for row in here]
-        paper = [share_text(stated.fraction), *(_stated_text(x, stated.read_off) for x in (stated.nds, stated.mean_ap))]
-        rows.append([arm, share_text(fraction), *texts, *paper])
+        # Equal shares of the same data set stand side by side; of others they must not look as if they belonged so.
+        columns = [(fraction, False) for fraction in here] + [(fraction, True) for fraction in stated]
+        for fraction, theirs in sorted(columns) if same else columns:
+            header.append(f"{f'{told} ' if theirs else ''}{share_text(fraction)}: {metric}")
+            for number, arm in enumerate(arms):
+                row = None if theirs else found.get((arm, metric, fraction))
+                if row:
+                    cells.links[number, len(rows[number])] = trial_anchor(arm, "detection", fraction)
+                rows[number].append(there.get((arm, fraction), "–") if theirs else mean_text(row) if row else "–")
     if same:
-        title = "Beside the paper: the same data set and share of labels"
-        note = "Comparable where the networks are the paper's, too (scale=paper or scale=paper_voxels)."
-        told = "paper"
+        title = "Beside the paper: the same data set"
+        note = "Comparable at equal shares of the labels, where the networks are the paper's (scale=paper)."
     else:
-        title = "Beside the paper: another data set, another size, not comparable"
+        title = "Beside the paper: another data set and size, not comparable"
         note = (
-            f"Left {dataset}; right nuScenes, at the share of its labelled scenes nearest to ours for which the paper "
-            "gives a number. Compare the order of the rows, never the numbers."
+            f"Columns without a name: {dataset}, this page. nuScenes: the paper. Compare the order of arms, no numbers."
         )
-        told = "nuScenes"
-    header = ["arm", "labels", "NDS", "mAP", f"{told}: labels", f"{told}: NDS", f"{told}: mAP"]
-    return Table(title, f"{note} {SOURCE}.", header, rows, "beside_paper", cells) if rows else None
-
-
-def _nearest(arm: str, fraction: float, same: bool) -> Stated | None:
-    own = [stated for stated in PAPER if stated.arm == arm and (not same or stated.fraction == fraction)]
-    return min(own, key=lambda stated: abs(log(stated.fraction / fraction)), default=None)
-
-
-def _stated_text(percent: float | None, read_off: bool) -> str:
-    return "–" if percent is None else f"{'≈' if read_off else ''}{percent / 100:.3f}"
+    return Table(title, f"{note} {SOURCE}.", header, rows, "beside_paper", cells) if len(header) > 1 and rows else None

@@ -12,8 +12,8 @@ from pipeline.reporting.table import HEADLINES, Cells, Table, number_text, share
 
 MODALITIES = {"L": "LiDAR", "LC": "LiDAR and cameras"}
 CELLS = (
-    "Scores of single seeds. Labelled frames and the SHA-256 of their sample tokens as they stand on the checkpoint's card; "
-    "checkpoint: identity, by which the scores name it."
+    "Scores of single seeds. Labelled frames and the SHA-256 of their sample tokens as on the checkpoint's card; "
+    "checkpoint: its identity, by which the card of the scores names it."
 )
 
 
@@ -54,7 +54,7 @@ def _facts(arm: str, own: Arm, chain: Chain) -> list[tuple[str, str]]:
     facts += [("camera branch starts from", own.camera)] if own.modality == "LC" else []
     facts += [(f"identity of {path}", chain[path].identity) for path in (start, results) if path in chain]
     outside = chain[start].card.get("labels", {}).get("outside", []) if start in chain else []
-    return facts + [("labels of other data sets seen", ", ".join(outside) or "none")]
+    return [*facts, ("labels of other data sets seen", ", ".join(outside) or "none")]
 
 
 def _cells(arm: str, results: Path, chain: Chain) -> Table:
@@ -62,7 +62,8 @@ def _cells(arm: str, results: Path, chain: Chain) -> Table:
     metrics = [
         name for names in HEADLINES.values() for name in names if any(of.get(name) is not None for of in found.values())
     ]
-    rows, cells = [], Cells()
+    rows: list[list[str]] = []
+    cells = Cells()
     for cell in sorted(found, key=parse_cell):
         task, fraction, seed = parse_cell(cell)
         place = trial_anchor(arm, task, fraction)

@@ -26,14 +26,15 @@ p { margin: .3rem 0 .6rem; max-width: 62rem; } .note { color: var(--soft); font-
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+th { white-space: normal; vertical-align: bottom; }
 .left { text-align: left; } thead th { background: var(--band); font-weight: 600; }
 td a { color: inherit; text-decoration: underline dotted var(--soft) 1px; text-underline-offset: .2em; }
 td a:hover { color: var(--link); }
 table:not(.sorted) .rule td { border-top: 2px solid var(--soft); } :target, tr:target td { background: var(--mark); }
-th button { all: unset; cursor: pointer; font-weight: 600; } th button::after { content: " \\2195"; opacity: .45; }
-th[aria-sort=ascending] button::after { content: " \\2191"; opacity: 1; }
-th[aria-sort=descending] button::after { content: " \\2193"; opacity: 1; }
-details { margin: .7rem 0; border: 1px solid var(--line); border-radius: 6px; padding: .35rem .8rem; }
+th button { all: unset; cursor: pointer; font-weight: 600; } th button::after { content: "\\a0\\2195"; opacity: .45; }
+th[aria-sort=ascending] button::after { content: "\\a0\\2191"; opacity: 1; }
+th[aria-sort=descending] button::after { content: "\\a0\\2193"; opacity: 1; }
+details { margin: .4rem 0; border: 1px solid var(--line); border-radius: 6px; padding: .35rem .8rem; }
 summary { cursor: pointer; font-weight: 600; font-size: .95rem; }
 figure { margin: 1rem 0 1.6rem; } figure img { max-width: 100%; height: auto; background: #ffffff; border-radius: 4px; }
 figcaption { color: var(--soft); font-size: .88rem; }
@@ -41,10 +42,11 @@ article { border: 1px solid var(--line); border-radius: 6px; padding: .2rem 1rem
 dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .1rem 1rem; margin: .4rem 0;
   font-size: .9rem; } dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 code { font: .86em ui-monospace, monospace; overflow-wrap: anywhere; }
-svg { min-width: 46rem; max-width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--text); }
+svg { display: block; } svg text { font: 12px system-ui, sans-serif; fill: var(--text); }
 svg .dim { font-size: 11px; fill: var(--soft); } svg path { fill: none; stroke: var(--soft); stroke-width: 1.2; }
-svg .free rect { fill: var(--free); stroke: var(--free-line); } svg .used rect { fill: var(--used); stroke: var(--used-line); }
-svg .bad rect { fill: var(--bad); stroke: var(--bad-line); stroke-width: 2; } svg a:hover rect { stroke-width: 2.5; }
+svg .free rect { fill: var(--free); stroke: var(--free-line); } svg .used rect { fill: var(--used);
+  stroke: var(--used-line); } svg .bad rect { fill: var(--bad); stroke: var(--bad-line); stroke-width: 2; }
+svg a:hover rect { stroke-width: 2.5; }
 @media (max-width: 60rem) {
   body { display: block; } html { scroll-padding-top: 3.4rem; }
   nav { height: auto; padding: .3rem .8rem; border-right: 0; border-bottom: 1px solid var(--line); overflow-x: auto;
