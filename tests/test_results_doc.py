@@ -33,7 +33,7 @@ def test_every_table_between_marks_is_known(tables: dict[str, str]) -> None:
 
 
 def test_the_page_holds_the_tables(tables: dict[str, str]) -> None:
-    """An edited cell, a stale table or an edited CSV shows here; the heads of the benchmarks say how to write it anew."""
+    """An edited cell, a stale table, an edited CSV: the heads of the benchmarks say how to write the page anew."""
     for name in NAMES:
         (there,) = re.findall(rf"<!-- table: {re.escape(name)} -->\n(.*?)\n<!-- end -->", PAGE, flags=re.DOTALL)
         assert there == tables[name], name
