@@ -1,7 +1,8 @@
-"""DVC stage: tables and figures of all results. Needs no network, so torch is never imported."""
+"""DVC stage: tables and figures of all results."""
 
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 
 from pipeline.artifacts.card import dump_json, write_card
@@ -12,18 +13,23 @@ from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
 from pipeline.params import Params, corruption_families, load_params
 from pipeline.regions.store import RegionStore
+from pipeline.reporting.arm_styles import arm_styles
 from pipeline.reporting.attacks import attack_metrics, pgd_tables, spoofing_tables
 from pipeline.reporting.class_tables import class_tables
 from pipeline.reporting.comparison import Row, compare_arms, comparison_table, few_seeds, pairs_of
 from pipeline.reporting.gallery import (
     Group,
+    choose_camera_arm,
     choose_frames,
     draw_detection_figures,
+    draw_embedding_figures,
     draw_map_figures,
+    draw_overlay_figures,
     draw_projection_figures,
     draw_region_figures,
 )
 from pipeline.reporting.label_ledger import ledger_table
+from pipeline.reporting.low_label import draw_low_label, low_label_scores, write_low_label
 from pipeline.reporting.page import Report, print_tables, render_html, render_markdown
 from pipeline.reporting.picture import FOLDER
 from pipeline.reporting.probes import draw_probes, probe_table, probed
@@ -37,6 +43,7 @@ from pipeline.reporting.table import (
     read_results,
     result_tables,
 )
+from pipeline.reporting.training_curves import draw_finetunings, draw_pretrainings
 from pipeline.robustness.record import read_spoofing, read_stress
 
 INDEX, LABELS, REGIONS = Path("data/index"), Path("data/labels"), Path("data/regions")
@@ -64,8 +71,7 @@ def main() -> None:
     with publish(Path("reports")) as draft:
         title = f"CALICO on {params.dataset.name}"
         tables = comparison + protocol + robustness.tables() + attacks + pretraining + class_tables(values)
-        bars = robustness.draw(draft / FOLDER)
-        figures = draw_figures(params, draft / FOLDER) + [("Robustness", bars)] * bool(bars)
+        figures = draw_figures(params, values, robustness, draft / FOLDER)
         report = Report(title, INTRODUCTION, warnings, tables, figures)
         (draft / "results.md").write_text(render_markdown(report), encoding="utf-8")
         (draft / "index.html").write_text(render_html(report), encoding="utf-8")
@@ -75,6 +81,7 @@ def main() -> None:
         }
         (draft / "metrics.json").write_bytes(dump_json(six_digits(headlines)))
         robustness.write(draft)
+        write_low_label(low_label_scores(values), draft)
         write_card(
             draft,
             kind="report",
@@ -86,6 +93,7 @@ def main() -> None:
                 REGIONS,
                 *pretrained(CHECKPOINTS),
                 *probed(PROBES),
+                *(cell for arms_of in trained(params).values() for cells in arms_of.values() for cell in cells),
                 *(RESULTS / arm for arm in arms),
                 *(STRESS / arm / family for arm in arms for family in params.stress.families),
             ],
@@ -109,25 +117,42 @@ def read_robustness(params: Params) -> Robustness:
     )
 
 
-def draw_figures(params: Params, out: Path) -> list[Group]:
-    """Figures of a few validation frames; the models are those of the largest label fraction and the first seed."""
+def trained(params: Params) -> dict[str, dict[str, list[Path]]]:
+    """Trial -> arm -> the fine-tuned checkpoints of all seeds."""
+    own, root = params.finetune, CHECKPOINTS / "finetune"
+    return {
+        trial: {arm: [root / arm / f"{trial}-{seed}" for seed in own.seeds] for arm in own.arms} for trial in own.trials
+    }
+
+
+def draw_figures(params: Params, values: pd.DataFrame, robustness: Robustness, out: Path) -> list[Group]:
+    """All figures; of frames, a few of validation, by the models of the largest label fraction and the first seed."""
     index = FrameIndex.open(INDEX, Path(params.dataset.root))
     positions = choose_frames(index, params.dataset.val_split, params.report.figures)
-    own = params.finetune
+    own, starts = params.finetune, pretrained(CHECKPOINTS)
+    styles = arm_styles(own.arms)
     cells = {
         task: {arm: RESULTS / arm / name_cell(task, max(fractions), own.seeds[0]) for arm in own.arms}
         for task in ("detection", "map")
         if (fractions := own.fractions(task))
     }
     labels, reach = Labels.open(LABELS), params.networks.grid.reach
-    projections = draw_projection_figures(index, positions, labels, out)
-    groups = [(title, pictures) for title, pictures in [("Probes", draw_probes(PROBES, out)), projections] if pictures]
-    groups.append(draw_region_figures(index, positions, RegionStore.open(REGIONS, params.regions), out))
+    groups = [
+        ("Scores by label share", draw_low_label(values, styles, out)),
+        ("Robustness", robustness.draw(styles, out)),
+        ("Training", draw_pretrainings(CHECKPOINTS, starts, out) + draw_finetunings(trained(params), styles, out)),
+        ("Probes", draw_probes(PROBES, out)),
+        draw_embedding_figures(params, index, positions[:1], labels, starts, out),
+        draw_projection_figures(index, positions, labels, out),
+        draw_region_figures(index, positions, RegionStore.open(REGIONS, params.regions), params.regions, out),
+    ]
     if "detection" in cells:
         groups.append(draw_detection_figures(index, positions, labels, cells["detection"], reach, out))
+        if arm := choose_camera_arm(values, [arm for arm in own.arms if "C" in params.arms[arm].modality]):
+            groups.append(draw_overlay_figures(index, positions, labels, arm, cells["detection"][arm], out))
     if "map" in cells:
         groups.append(draw_map_figures(index, positions, cells["map"], params.networks.heads.map_reach, out))
-    return groups
+    return [(title, pictures) for title, pictures in groups if pictures]
 
 
 if __name__ == "__main__":
