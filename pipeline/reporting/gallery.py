@@ -23,12 +23,11 @@ from pipeline.reporting.embedding import embedding_maps
 from pipeline.reporting.embedding_figure import draw_embeddings
 from pipeline.reporting.figures import draw_detections, draw_maps
 from pipeline.reporting.overlays import draw_overlays
+from pipeline.reporting.page import Group
 from pipeline.reporting.picture import Picture, save_picture
 from pipeline.reporting.projection import draw_projection
 from pipeline.reporting.regions import draw_regions
 from pipeline.reporting.table import HEADLINES
-
-Group = tuple[str, list[Picture]]  # heading, pictures
 
 
 def choose_frames(index: FrameIndex, split: str, count: int) -> list[int]:
