@@ -38,31 +38,38 @@ def write_low_label(scores: pd.DataFrame, out: Path) -> None:
 
 
 def draw_low_label(values: pd.DataFrame, styles: Mapping[str, ArmStyle], out: Path) -> list[Picture]:
-    """A figure per task with a panel per headline metric: means, deviations, and every seed as a faint dot.
+    """A picture per task in `out`; arguments as in `plot_task`."""
+    return [
+        save_picture(
+            plot_task(values, task, styles),
+            out,
+            f"low-label-{task}",
+            f"{task.capitalize()} over the share of labelled training scenes: mean over seeds, bars the sample "
+            "deviation, faint dots single seeds. Arms stand side by side for the eye; their shares are the same.",
+        )
+        for task in dict.fromkeys(low_label_scores(values)["task"])
+    ]
+
+
+def plot_task(values: pd.DataFrame, task: str, styles: Mapping[str, ArmStyle]) -> Figure:
+    """A panel per headline metric of a task: a line per arm with means and deviations, and every seed as a faint dot.
 
     Args:
         values: of `read_results`.
+        task: one of those in `values`.
         styles: of every arm.
-        out: folder of the pictures.
     """
     scores = low_label_scores(values)
-    pictures = []
-    for task in dict.fromkeys(scores["task"]):
-        own = scores[scores["task"] == task]
-        metrics = list(dict.fromkeys(own["metric"]))
-        figure = Figure(figsize=(3.6 * len(metrics) + 0.2, 3.7), layout="constrained")
-        for panel, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
-            seeds = values[(values["task"] == task) & (values["metric"] == metric)]
-            _draw_metric(panel, own[own["metric"] == metric], seeds, styles)
-            panel.set_title(metric, fontsize=10)
-        handles, labels = panel.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6), fontsize=9, frameon=False)
-        caption = (
-            f"{task.capitalize()} over the share of labelled training scenes: mean over seeds, bars the sample "
-            "deviation, faint dots single seeds. Arms stand side by side for the eye; their shares are the same."
-        )
-        pictures.append(save_picture(figure, out, f"low-label-{task}", caption))
-    return pictures
+    own = scores[scores["task"] == task]
+    metrics = list(dict.fromkeys(own["metric"]))
+    figure = Figure(figsize=(3.6 * len(metrics) + 0.2, 3.7), layout="constrained")
+    for panel, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
+        seeds = values[(values["task"] == task) & (values["metric"] == metric)]
+        _draw_metric(panel, own[own["metric"] == metric], seeds, styles)
+        panel.set_title(metric, fontsize=10)
+    handles, labels = panel.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6), fontsize=9, frameon=False)
+    return figure
 
 
 def _draw_metric(panel: Axes, scores: pd.DataFrame, seeds: pd.DataFrame, styles: Mapping[str, ArmStyle]) -> None:

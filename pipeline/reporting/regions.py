@@ -85,7 +85,7 @@ def _outline(axes: Axes, rejections: Sequence[Rejection]) -> list[Line2D]:
             )  # fmt: skip
     counts = Counter(main)
     return [
-        Line2D([], [], color=colour, linewidth=1.3, label=f"rejected: {reason} ({counts[reason]} clusters)")
+        Line2D([], [], color=colour, linewidth=1.3, label=f"rejected: {reason} ({counts[reason]})")
         for reason, colour in REASON_COLOURS.items()
         if counts[reason]
     ]

@@ -127,6 +127,7 @@ def rates_by_severity(scores: pd.DataFrame) -> pd.DataFrame:
         Columns family, arm, severity, mean, deviation (over seeds, NaN for one), n.
     """
     own = scores[scores["applicable"].astype(bool) & (scores["clean"] > 0)]
+    own = own.assign(severity=own["severity"].astype(int))
     tried = own.groupby(["family", "type"])["severity"].transform("nunique")
     own = own[tried == own.groupby("family")["severity"].transform("nunique")]
     rates = (100 * own["value"] / own["clean"]).rename("rate")

@@ -17,17 +17,25 @@ BESIDE = ("step", "lr", "gradient_norm", *SPHERE)  # columns that are no loss
 WINDOW = 20  # a curve is smoothed over this part of its steps
 MOST_COLUMNS = 3
 
+Cells = Mapping[str, Mapping[str, Sequence[Path]]]  # trial -> arm -> checkpoints of its seeds
+
 
 def draw_pretrainings(checkpoints: Path, folders: Sequence[Path], out: Path) -> list[Picture]:
-    """A row per pre-training: its losses, and alignment and uniformity of its embeddings; none without a pre-training.
+    """The picture of `plot_pretrainings` in `out`; none without a pre-training."""
+    caption = f"Pre-training over its steps: pale every step, strong the mean of the last 1/{WINDOW} of them."
+    return [save_picture(plot_pretrainings(checkpoints, folders), out, "pretraining", caption)] if folders else []
+
+
+def plot_pretrainings(checkpoints: Path, folders: Sequence[Path]) -> Figure:
+    """A row per pre-training: its losses, and alignment and uniformity of its embeddings.
 
     Args:
         checkpoints: folder that their names are relative to.
-        folders: of the pre-trainings.
-        out: folder of the picture.
+        folders: of the pre-trainings, at least one.
+
+    Raises:
+        UserError: a history cannot be read.
     """
-    if not folders:
-        return []
     figure = Figure(figsize=(9, 2.7 * len(folders)), layout="constrained")
     for (losses, sphere), folder in zip(figure.subplots(len(folders), 2, squeeze=False), folders, strict=True):
         history, name = read_history(folder), folder.relative_to(checkpoints).as_posix()
@@ -35,26 +43,32 @@ def draw_pretrainings(checkpoints: Path, folders: Sequence[Path], out: Path) -> 
         _draw_terms(sphere, history, [column for column in SPHERE if column in history])
         losses.set_title(f"{name}: losses", fontsize=9)
         sphere.set_title(f"{name}: embeddings", fontsize=9)
-    caption = f"Pre-training over its steps: pale every step, strong the mean of the last 1/{WINDOW} of them"
-    return [save_picture(figure, out, "pretraining", caption)]
+    return figure
 
 
-def draw_finetunings(
-    cells: Mapping[str, Mapping[str, Sequence[Path]]], styles: Mapping[str, ArmStyle], out: Path
-) -> list[Picture]:
-    """A panel per trial with the loss of every arm, mean over seeds; none where nothing was trained.
+def draw_finetunings(cells: Cells, styles: Mapping[str, ArmStyle], out: Path) -> list[Picture]:
+    """The picture of `plot_finetunings` in `out`; none where nothing was trained."""
+    figure = plot_finetunings(cells, styles)
+    caption = (
+        f"Loss of fine-tuning, mean over seeds and over the last 1/{WINDOW} of the steps, by task and label share."
+    )
+    return [save_picture(figure, out, "finetuning", caption)] if figure else []
+
+
+def plot_finetunings(cells: Cells, styles: Mapping[str, ArmStyle]) -> Figure | None:
+    """A panel per trial with the loss of every arm, mean over seeds; None where nothing was trained.
 
     Args:
         cells: trial -> arm -> the checkpoints of its seeds; those that are not there are left out.
         styles: of every arm.
-        out: folder of the picture.
+
+    Raises:
+        UserError: a history cannot be read.
     """
     curves = {trial: {arm: _mean_loss(folders) for arm, folders in arms.items()} for trial, arms in cells.items()}
-    shown = {
-        trial: found for trial, arms in curves.items() if (found := {a: c for a, c in arms.items() if c is not None})
-    }
+    shown = {trial: own for trial, arms in curves.items() if (own := {a: c for a, c in arms.items() if c is not None})}
     if not shown:
-        return []
+        return None
     columns = min(len(shown), MOST_COLUMNS)
     rows = -(-len(shown) // columns)
     figure = Figure(figsize=(3.7 * columns, 2.9 * rows + 0.4), layout="constrained")
@@ -70,8 +84,7 @@ def draw_finetunings(
         list(handles.values()), list(handles), loc="outside lower center", ncols=min(len(handles), 6), fontsize=9,
         frameon=False,
     )  # fmt: skip
-    caption = f"Loss of fine-tuning, mean over seeds and over the last 1/{WINDOW} of the steps, by task and label share"
-    return [save_picture(figure, out, "finetuning", caption)]
+    return figure
 
 
 def read_history(folder: Path) -> pd.DataFrame:
