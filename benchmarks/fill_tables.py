@@ -21,8 +21,12 @@ def fill(page: str, tables: Mapping[str, str]) -> str:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A table with its first column flushed left, the others right."""
-    rows = [list(table.columns), ["---", *["--:"] * (table.shape[1] - 1)], *table.astype(str).to_numpy().tolist()]
+    """A table; columns with a number in them are flushed right."""
+    rows = table.astype(str).to_numpy().tolist()
+    sides = [
+        "--:" if any(re.match(r"[-+]?\d", cell) for cell in column) else "---" for column in zip(*rows, strict=True)
+    ]
+    rows = [list(table.columns), sides, *rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
