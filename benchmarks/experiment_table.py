@@ -6,21 +6,22 @@
 
 An experiment belongs to the recipe that its name begins with: `dvc exp run -n alpha -S experiment=alpha …` gives
 alpha-1, alpha-2, …. A row of CELLS.csv is one fine-tuned and scored cell, read from git and DVC's cache, with what was
-varied: the params that differ from those of the recipe. `gain` compares an arm with the reference of its modality,
-`change` with the same arm where nothing was varied; both are paired by seed: mean difference in mAP points ± half of
-the 95 % interval of the t-test, and its two-sided p. `region_quality` scores regions without any training.
+varied: the params that differ from those of the recipe. Gathering replaces the rows of the recipes that it finds and
+keeps the others. `gain` compares an arm with the reference of its modality, `change` with the same arm where nothing
+was varied; both are paired by seed: mean difference in points of mAP or of the best mIoU ± half of the 95 % interval
+of the t-test, and its two-sided p. `region_quality` scores regions without any training.
 """
 
 import argparse
 import json
-import re
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from benchmarks.label_saving_table import difference, markdown
+from benchmarks.fill_tables import fill, markdown
+from benchmarks.label_saving_table import difference
 from pipeline.artifacts.listing import experiments
 from pipeline.artifacts.lock import at_key, flatten, parse_yaml
 from pipeline.artifacts.view import Revision, git
@@ -30,7 +31,9 @@ from pipeline.evaluation.record import parse_cell
 CONF = Path(__file__).parents[1] / "conf"
 ALONE = ("finetune.trials", "finetune.seeds", "finetune.arms")  # how much was run, not what was varied
 REGIONS = {"recall": "recall", "purity": "purity", "regions_a_frame": "regions a frame"}
-CELL = ["recipe", "setting", "arm", "modality", "reference", "fraction", "seed"]
+CELL = ["recipe", "setting", "arm", "modality", "reference", "task", "fraction", "seed"]
+SCORES = {"detection": ("mAP", "NDS"), "map": ("mIoU_best", "mIoU_calibrated")}  # gains are those of the first
+CLASSES = {"detection": "AP", "map": "iou_best"}
 
 
 def collect() -> pd.DataFrame:
@@ -55,17 +58,16 @@ def _cells(commit: str, recipe: str) -> list[dict[str, Any]]:
         results = f"data/results/{arm}/metrics.json"
         for cell, metrics in json.loads(view.open(results).read()).items() if view.is_file(results) else ():
             task, fraction, seed = parse_cell(cell)
-            if task == "detection":
-                modality = arms[arm]["modality"]
-                rows.append(
-                    {
-                        "setting": setting(params, recipe), "arm": arm, "modality": modality,
-                        "reference": _reference(params, modality), "fraction": fraction, "seed": seed,
-                        "mAP": metrics["mAP"], "NDS": metrics["NDS"],
-                        **{f"AP_{name}": value for name, value in metrics["AP"].items()},
-                        **{column: regions.get(name) for name, column in REGIONS.items()},
-                    }
-                )  # fmt: skip
+            modality, classes = arms[arm]["modality"], CLASSES[task]
+            rows.append(
+                {
+                    "setting": setting(params, recipe), "arm": arm, "modality": modality,
+                    "reference": _reference(params, modality), "task": task, "fraction": fraction, "seed": seed,
+                    **{name: metrics[name] for name in SCORES[task]},
+                    **{f"{classes}_{name}": value for name, value in metrics[classes].items()},
+                    **{column: regions.get(name) for name, column in REGIONS.items()},
+                }
+            )  # fmt: skip
     return rows
 
 
@@ -90,25 +92,47 @@ def setting(params: dict[str, Any], recipe: str) -> str:
     return " ".join(named + found[preset])
 
 
-def table(cells: pd.DataFrame, recipe: str) -> pd.DataFrame:
-    """A row per fraction, setting and arm of a recipe: mean mAP and NDS over seeds, and both paired differences."""
-    own = cells[cells.recipe == recipe]
+def table(cells: pd.DataFrame, recipe: str, task: str) -> pd.DataFrame:
+    """A row per fraction, setting and arm of a recipe: mean scores over seeds, and both paired differences."""
+    cells = cells[cells.task == task]
+    own, score = cells[cells.recipe == recipe], SCORES[task][0]
     plain = cells[cells.setting == ""].drop_duplicates(["arm", "fraction", "seed"])
     rows = []
     for (fraction, varied, arm), part in own.groupby(["fraction", "setting", "arm"], sort=True):
         reference = part.reference.iloc[0]
-        row = {
-            "labels": f"{100 * fraction:.0f} %", "setting": varied or "as committed", "arm": arm, "n": len(part),
-            "mAP": _spread(part.mAP), "NDS": _spread(part.NDS),
-        }  # fmt: skip
+        row = {"labels": f"{100 * fraction:.0f} %", "setting": varied or "as committed", "arm": arm, "n": len(part)}
+        row |= {name: _spread(part[name]) for name in SCORES[task]}
         base = own[(own.arm == reference) & (own.fraction == fraction) & (own.setting == varied)]
         if arm != reference and len(base):
-            row |= {"over": reference, **_paired(part, base, "gain")}
+            row |= {"over": reference, **_paired(part, base, score, "gain")}
         before = plain[(plain.arm == arm) & (plain.fraction == fraction)]
         if varied and not arm.startswith("scratch") and len(before):
-            row |= _paired(part, before, "change")
+            row |= _paired(part, before, score, "change")
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
+
+
+def overview(cells: pd.DataFrame, recipe: str) -> pd.DataFrame:
+    """A row per arm of a recipe, a column per task, score and fraction: mean and deviation over seeds."""
+    own = cells[cells.recipe == recipe]
+    columns = [
+        (task, name, fraction)
+        for task, names in SCORES.items()
+        for name in names
+        for fraction in sorted(own[own.task == task].fraction.unique())
+    ]
+    return pd.DataFrame(
+        {
+            "arm": arm,
+            **{
+                f"{name}, {100 * fraction:.0f} %": _spread(
+                    part[(part.task == task) & (part.fraction == fraction)][name]
+                )
+                for task, name, fraction in columns
+            },
+        }
+        for arm, part in own.groupby("arm", sort=False)
+    )
 
 
 def regions_table(cells: pd.DataFrame) -> pd.DataFrame:
@@ -120,18 +144,18 @@ def regions_table(cells: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def fill(page: str, tables: dict[str, str]) -> str:
-    """A page with every table between its marks; marks without a table are left as they are."""
+def tables_of(path: Path) -> dict[str, str]:
+    """Every table of a CELLS.csv in Markdown, by its name between the marks of a page."""
+    cells = pd.read_csv(path).fillna({"setting": ""})
+    kinds = cells[["recipe", "task"]].drop_duplicates().itertuples(index=False)
+    tables = {f"{recipe}_{task}": markdown(table(cells, recipe, task)) for recipe, task in kinds}
+    tables |= {f"{recipe}_overview": markdown(overview(cells, recipe)) for recipe in cells.recipe.unique()}
+    return tables | {"regions": markdown(regions_table(cells))}
 
-    def put(found: re.Match[str]) -> str:
-        return f"{found[1]}\n{tables[found[2]]}\n{found[3]}" if found[2] in tables else found[0]
 
-    return re.sub(r"(<!-- table: (\w+) -->)\n.*?(<!-- end -->)", put, page, flags=re.DOTALL)
-
-
-def _paired(part: pd.DataFrame, base: pd.DataFrame, name: str) -> dict[str, str]:
+def _paired(part: pd.DataFrame, base: pd.DataFrame, score: str, name: str) -> dict[str, str]:
     """Of `benchmarks.label_saving_table.difference`, under a name."""
-    told = difference(*(one.rename(columns={"mAP": "test_mAP"})[["seed", "test_mAP"]] for one in (part, base)))
+    told = difference(*(one.rename(columns={score: "test_mAP"})[["seed", "test_mAP"]] for one in (part, base)))
     return {name: told["gain"], f"p of {name}": told.get("p", "")}
 
 
@@ -143,15 +167,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("csv", type=Path)
     parser.add_argument("--collect", type=Path, metavar="REPOSITORY", help="where the experiments were run")
-    parser.add_argument("--into", type=Path, metavar="PAGE", help="Markdown with <!-- table: RECIPE --> … <!-- end -->")
+    parser.add_argument("--into", type=Path, metavar="PAGE", help="with <!-- table: RECIPE_TASK --> … <!-- end -->")
     parsed = parser.parse_args()
     if parsed.collect:
         with chdir(parsed.collect):
             gathered = collect()
-        gathered.round(4).to_csv(parsed.csv, index=False)
-    cells = pd.read_csv(parsed.csv, keep_default_na=True).fillna({"setting": ""})
-    tables = {recipe: markdown(table(cells, recipe)) for recipe in cells.recipe.unique()}
-    tables["regions"] = markdown(regions_table(cells))
+        before = pd.read_csv(parsed.csv) if parsed.csv.exists() else gathered[:0]
+        kept = before[~before.recipe.isin(gathered.recipe)]
+        pd.concat([one for one in (kept, gathered.round(4)) if len(one)]).to_csv(parsed.csv, index=False)
+    tables = tables_of(parsed.csv)
     if parsed.into:
         parsed.into.write_text(fill(parsed.into.read_text(encoding="utf-8"), tables), encoding="utf-8")
     else:

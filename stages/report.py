@@ -1,4 +1,4 @@
-"""DVC stage: tables and figures of all results. Needs no network, so torch is never imported."""
+"""DVC stage: tables and figures of all results."""
 
 from pathlib import Path
 
@@ -10,123 +10,101 @@ from pipeline.errors import user_errors
 from pipeline.evaluation.record import name_cell, six_digits
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
-from pipeline.params import Params, corruption_families, load_params
+from pipeline.params import Params, load_params
 from pipeline.regions.store import RegionStore
-from pipeline.reporting.attacks import attack_metrics, pgd_tables, spoofing_tables
-from pipeline.reporting.class_tables import class_tables
-from pipeline.reporting.comparison import Row, compare_arms, comparison_table, few_seeds, pairs_of
+from pipeline.reporting.arm_styles import arm_styles
+from pipeline.reporting.contents import arrange
+from pipeline.reporting.export import write_tables
+from pipeline.reporting.findings import CHECKPOINTS, INDEX, LABELS, PROBES, REGIONS, RESULTS, Findings, read_findings
 from pipeline.reporting.gallery import (
-    Group,
+    choose_camera_arm,
     choose_frames,
     draw_detection_figures,
+    draw_embedding_figures,
     draw_map_figures,
+    draw_overlay_figures,
     draw_projection_figures,
     draw_region_figures,
 )
-from pipeline.reporting.label_ledger import ledger_table
-from pipeline.reporting.page import Report, print_tables, render_html, render_markdown
-from pipeline.reporting.probes import draw_probes, probe_table, probed
-from pipeline.reporting.robustness import Robustness
-from pipeline.reporting.table import (
-    BRIEF,
-    degenerate_cells,
-    headline_means,
-    loss_table,
-    pretrained,
-    read_results,
-    result_tables,
-)
-from pipeline.robustness.record import read_spoofing, read_stress
+from pipeline.reporting.html_page import render_html
+from pipeline.reporting.low_label import draw_low_label, low_label_scores, write_low_label
+from pipeline.reporting.page import Group, Report, print_tables, render_markdown
+from pipeline.reporting.picture import FOLDER
+from pipeline.reporting.probes import draw_probes
+from pipeline.reporting.table import pretrained
+from pipeline.reporting.training_curves import draw_finetunings, draw_pretrainings
 
-INDEX, LABELS, REGIONS = Path("data/index"), Path("data/labels"), Path("data/regions")
-RESULTS, CHECKPOINTS, PROBES = Path("data/results"), Path("data/checkpoints"), Path("data/probes")
-STRESS = Path("data/stress")
-INTRODUCTION = "Scores on the validation split. Every number is read from data/results, which `dvc repro` made."
+REPORTS = Path("reports")
+INTRODUCTION = (
+    "What was run, whether it can be trusted, and what it shows. Every number was read from the artifacts that "
+    "`dvc repro` made, and links to how it was made."
+)
 
 
 def main() -> None:
-    """Publishes reports/: results.md, index.html, metrics.json and every figure as PNG; prints the tables."""
+    """Publishes reports/: index.html, results.md, metrics.json, tables/, figures/; prints the most important tables."""
     params = load_params()
-    arms = params.finetune.arms
-    values = read_results(RESULTS, arms)
-    weak = degenerate_cells(RESULTS, arms)
-    warnings = [f"{cell}; its score means nothing" for cell in weak] + few_seeds(values)
-    comparison = result_tables(values, params.report.reference_arm)
-    brief = result_tables(values, params.report.reference_arm, BRIEF)
-    labels = ledger_table(Labels.open(LABELS).ledger(), set(values["fraction"]))
-    protocol = [table for table in (comparison_table(read_comparisons(params)), labels) if table]
-    robustness = read_robustness(params)
-    spoofed = read_spoofing(STRESS, [arm for arm in arms if "spoofing" in params.stress.families])
-    climbed = read_stress(STRESS, arms, [family for family in params.stress.families if family == "pgd"])
-    attacks = spoofing_tables(spoofed) + pgd_tables(climbed)
-    pretraining = [table for table in [loss_table(CHECKPOINTS), probe_table(PROBES)] if table]
-    with publish(Path("reports")) as draft:
-        title = f"CALICO on {params.dataset.name}"
-        tables = comparison + protocol + robustness.tables() + attacks + pretraining + class_tables(values)
-        bars = robustness.draw(draft)
-        figures = draw_figures(params, draft) + [("Robustness", bars)] * bool(bars)
-        report = Report(title, INTRODUCTION, warnings, tables, figures)
+    found, tuned = read_findings(params, REPORTS.as_posix()), fine_tuned(params)
+    with publish(REPORTS) as draft:
+        figures = draw_figures(params, found, draft / FOLDER)
+        report = Report(f"CALICO on {params.dataset.name}", INTRODUCTION, found.warnings, arrange(found, figures))
         (draft / "results.md").write_text(render_markdown(report), encoding="utf-8")
         (draft / "index.html").write_text(render_html(report), encoding="utf-8")
-        headlines = headline_means(values) | {
-            "robustness": robustness.metrics(),
-            "attacks": attack_metrics(spoofed, climbed),
-        }
-        (draft / "metrics.json").write_bytes(dump_json(six_digits(headlines)))
-        robustness.write(draft)
+        (draft / "metrics.json").write_bytes(dump_json(six_digits(found.metrics)))
+        write_tables(report.tables(), found.values, draft / "tables")
+        found.robust.write(draft)
+        write_low_label(low_label_scores(found.values), draft)
         write_card(
             draft,
             kind="report",
             stage="report",
-            params={"report": params.report, "finetune": params.finetune, "stress.families": params.stress.families},
-            inputs=[
-                INDEX,
-                LABELS,
-                REGIONS,
-                *pretrained(CHECKPOINTS),
-                *probed(PROBES),
-                *(RESULTS / arm for arm in arms),
-                *(STRESS / arm / family for arm in arms for family in params.stress.families),
-            ],
+            params={
+                "report": params.report,
+                "finetune": params.finetune,
+                "stress.families": params.stress.families,
+                "arms": params.arms,
+            },
+            inputs=[*found.inputs, *(cell for arms in tuned.values() for seeds in arms.values() for cell in seeds)],
         )
-    print_tables(brief + robustness.brief() + pretraining, warnings, Console())
+    print_tables(found.brief, found.warnings, Console())
 
 
-def read_comparisons(params: Params) -> list[Row]:
-    """Every arm against the reference and against the scratch arm of its modality."""
-    modality = {arm: params.arms[arm].modality for arm in params.finetune.arms}
-    own = params.report
-    return compare_arms(RESULTS, pairs_of(modality, own.reference_arm, own.scratch_arms), own.resamples)
+def fine_tuned(params: Params) -> dict[str, dict[str, list[Path]]]:
+    """Trial -> arm -> the fine-tuned checkpoints of all seeds."""
+    own, root = params.finetune, CHECKPOINTS / "finetune"
+    return {
+        trial: {arm: [root / arm / f"{trial}-{seed}" for seed in own.seeds] for arm in own.arms} for trial in own.trials
+    }
 
 
-def read_robustness(params: Params) -> Robustness:
-    """What corruptions cost every arm; nothing where none was tried."""
-    arms, own = params.finetune.arms, params.report
-    scratch = {arm: own.scratch_arms[params.arms[arm].modality] for arm in arms}
-    return Robustness(
-        read_stress(STRESS, arms, corruption_families(params.stress.families)), scratch, own.reference_arm
-    )
-
-
-def draw_figures(params: Params, out: Path) -> list[Group]:
-    """Figures of a few validation frames; the models are those of the largest label fraction and the first seed."""
+def draw_figures(params: Params, found: Findings, out: Path) -> list[Group]:
+    """All figures; of frames, a few of validation, by the models of the largest label fraction and the first seed."""
     index = FrameIndex.open(INDEX, Path(params.dataset.root))
     positions = choose_frames(index, params.dataset.val_split, params.report.figures)
-    own = params.finetune
+    own, starts, tuned = params.finetune, pretrained(CHECKPOINTS), fine_tuned(params)
+    styles = arm_styles(own.arms)
     cells = {
         task: {arm: RESULTS / arm / name_cell(task, max(fractions), own.seeds[0]) for arm in own.arms}
         for task in ("detection", "map")
         if (fractions := own.fractions(task))
     }
     labels, reach = Labels.open(LABELS), params.networks.grid.reach
-    projections = draw_projection_figures(index, positions, labels, out)
-    groups = [(title, pictures) for title, pictures in [("Probes", draw_probes(PROBES, out)), projections] if pictures]
-    groups.append(draw_region_figures(index, positions, RegionStore.open(REGIONS, params.regions), out))
+    groups = [
+        ("Low-label curves", draw_low_label(found.values, styles, out)),
+        ("Robustness", found.robust.draw(styles, out)),
+        ("Training curves", draw_pretrainings(CHECKPOINTS, starts, out) + draw_finetunings(tuned, styles, out)),
+        ("Probes", draw_probes(PROBES, out)),
+        draw_embedding_figures(params, index, positions[:1], labels, starts, out),
+        draw_projection_figures(index, positions, labels, out),
+        draw_region_figures(index, positions, RegionStore.open(REGIONS, params.regions), params.regions, out),
+    ]
     if "detection" in cells:
         groups.append(draw_detection_figures(index, positions, labels, cells["detection"], reach, out))
+        if arm := choose_camera_arm(found.values, [arm for arm in own.arms if "C" in params.arms[arm].modality]):
+            groups.append(draw_overlay_figures(index, positions, labels, arm, cells["detection"][arm], out))
     if "map" in cells:
         groups.append(draw_map_figures(index, positions, cells["map"], params.networks.heads.map_reach, out))
-    return groups
+    return [(title, pictures) for title, pictures in groups if pictures]
 
 
 if __name__ == "__main__":
