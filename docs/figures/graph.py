@@ -131,7 +131,10 @@ def draw(found: list[Edge]) -> str:
             f'<text class="name" x="{middle}" y="{y + 20}" text-anchor="middle">{name}</text>',
             f'<text class="what" x="{middle}" y="{y + 36}" text-anchor="middle">{what}</text>',
         ]
-    legend = "blue: no label has an influence (of prepare: on the index) · dashed: labels · arrows that follow from others are left out"
+    legend = (
+        "blue: no label has an influence (of prepare: on the index) · dashed: labels are read · "
+        "arrows that follow from others are left out"
+    )
     lines += [f'<text class="what" x="{MARGIN}" y="{size[1] - 12}">{legend}</text>', "</svg>", ""]
     return "\n".join(lines)
 
