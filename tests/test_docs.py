@@ -11,7 +11,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer
 import yaml
@@ -107,18 +106,27 @@ def test_programs_are_known(page: Page) -> None:
 def test_calico_commands_parse() -> None:
     """By the real parser: subcommand, options, number of arguments."""
     assert len(found("calico")) > 30
-    root = typer.main.get_command(app)
     for page, (_, *words) in found("calico"):
-        command, rest = root, words
-        try:
-            while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-                assert rest[0] in command.commands, f"{page}: calico {' '.join(words)}"
-                command, rest = command.commands[rest[0]], rest[1:]
-            command.make_context("calico", list(rest))
-        except click.exceptions.Exit:
-            pass  # --help
-        except click.ClickException as error:
-            pytest.fail(f"{page}: calico {' '.join(words)}: {error.format_message()}")
+        assert (told := misuse(words)) is None, f"{page}: calico {' '.join(words)}: {told}"
+
+
+@pytest.mark.parametrize("words", ["adit x", "audit", "audit a b", "audit x --dep", "regions verfy", "model --batch x"])
+def test_a_wrong_calico_command_is_told(words: str) -> None:
+    assert misuse(words.split())
+
+
+def misuse(words: list[str]) -> str | None:
+    """What the parser of `calico` has against these words; nothing is run."""
+    command, rest = typer.main.get_command(app), words
+    while (known := getattr(command, "commands", None)) and rest and not rest[0].startswith("-"):
+        if rest[0] not in known:
+            return f"no command {rest[0]}"
+        command, rest = known[rest[0]], rest[1:]
+    try:
+        command.make_context("calico", list(rest))
+    except Exception as error:  # of the click that typer brings along
+        return None if type(error).__name__ == "Exit" else str(error)  # --help exits
+    return None
 
 
 def test_calico_configure(tmp_path: Path) -> None:
