@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.cli_corruptions import corruptions
+from pipeline.cli.corruptions import corruptions
 from pipeline.errors import UserError
 from pipeline.frames.frame import Frame
 from pipeline.frames.index import FrameIndex
