@@ -15,6 +15,7 @@ from pipeline.evaluation.region_truth import Case, collect_cases
 from pipeline.frames.index import FrameIndex
 from pipeline.params import Params, Runtime, load_params, load_runtime
 from pipeline.regions.store import RegionStore
+from pipeline.reporting.picture import save_figure
 from pipeline.reporting.region_objects import draw_objects
 from pipeline.reporting.regions import draw_regions
 from pipeline.throughput import measured
@@ -60,8 +61,8 @@ def draw_frame(store: RegionStore, position: int, case: Case, out: Path, name: s
     """Two figures of a frame: its regions, and its annotated objects as recalled or missed."""
     points = case.read_points()
     ids = store.read(position, len(points))
-    draw_regions(points, ids, out / f"regions-{name}.png")
-    draw_objects(points, ids, case.boxes, out / f"objects-{name}.png")
+    save_figure(draw_regions(points, ids), out / f"regions-{name}.png")
+    save_figure(draw_objects(points, ids, case.boxes), out / f"objects-{name}.png")
 
 
 if __name__ == "__main__":

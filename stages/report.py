@@ -25,6 +25,7 @@ from pipeline.reporting.gallery import (
 )
 from pipeline.reporting.label_ledger import ledger_table
 from pipeline.reporting.page import Report, print_tables, render_html, render_markdown
+from pipeline.reporting.picture import FOLDER
 from pipeline.reporting.probes import draw_probes, probe_table, probed
 from pipeline.reporting.robustness import Robustness
 from pipeline.reporting.table import (
@@ -45,7 +46,7 @@ INTRODUCTION = "Scores on the validation split. Every number is read from data/r
 
 
 def main() -> None:
-    """Publishes reports/: results.md, index.html, metrics.json and every figure as PNG; prints the tables."""
+    """Publishes reports/: results.md, index.html, metrics.json and every figure as PNG and SVG; prints the tables."""
     params = load_params()
     arms = params.finetune.arms
     values = read_results(RESULTS, arms)
@@ -63,8 +64,8 @@ def main() -> None:
     with publish(Path("reports")) as draft:
         title = f"CALICO on {params.dataset.name}"
         tables = comparison + protocol + robustness.tables() + attacks + pretraining + class_tables(values)
-        bars = robustness.draw(draft)
-        figures = draw_figures(params, draft) + [("Robustness", bars)] * bool(bars)
+        bars = robustness.draw(draft / FOLDER)
+        figures = draw_figures(params, draft / FOLDER) + [("Robustness", bars)] * bool(bars)
         report = Report(title, INTRODUCTION, warnings, tables, figures)
         (draft / "results.md").write_text(render_markdown(report), encoding="utf-8")
         (draft / "index.html").write_text(render_html(report), encoding="utf-8")

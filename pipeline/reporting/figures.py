@@ -1,13 +1,9 @@
 """Figures in bird's-eye view: predictions against truth, LiDAR frame, metres (x right, y forward)."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -37,12 +33,11 @@ PANEL = 3.2
 LEFT, RIGHT, TOP, BOTTOM, GAP = 0.4, 0.15, 0.3, 0.85, 0.45
 LEGEND_ENTRY = 1.6
 MOST_COLUMNS = 5
-DPI = 100
 
 
 def draw_detections(
-    points: NDArray[np.float32], truth: ScoredBoxes, panels: Sequence[tuple[str, ScoredBoxes]], reach: float, path: Path
-) -> None:
+    points: NDArray[np.float32], truth: ScoredBoxes, panels: Sequence[tuple[str, ScoredBoxes]], reach: float
+) -> Figure:
     """One panel per model: points in grey, true boxes in thin black, predicted boxes in the colour of their class.
 
     Args:
@@ -50,7 +45,6 @@ def draw_detections(
         truth: true boxes; their scores are ignored.
         panels: (title, predictions of one model).
         reach: half side of the square shown, metres.
-        path: PNG file to write.
     """
     figure, axes = _panels(len(panels))
     near = points[(np.abs(points[:, :2]) < reach).all(axis=1)]
@@ -68,25 +62,22 @@ def draw_detections(
     }
     handles = [Line2D([], [], color="black", linewidth=0.7, label="truth")]
     handles += [Line2D([], [], color=CLASS_COLOURS[name], label=name) for name in DETECTION_CLASSES if name in shown]
-    _finish(figure, handles, path)
+    return _finish(figure, handles)
 
 
-def draw_maps(
-    truth: NDArray[np.bool_], panels: Sequence[tuple[str, NDArray[np.bool_]]], reach: float, path: Path
-) -> None:
+def draw_maps(truth: NDArray[np.bool_], panels: Sequence[tuple[str, NDArray[np.bool_]]], reach: float) -> Figure:
     """The true map and one panel per model.
 
     Args:
         truth: [C, S, S] in the order of `MAP_CLASSES`; rows y, columns x.
         panels: (title, predicted [C, S, S]).
         reach: half side of the map, metres.
-        path: PNG file to write.
     """
     figure, axes = _panels(1 + len(panels))
     for axis, (title, masks) in zip(axes, [("truth", truth), *panels], strict=True):
         axis.imshow(_paint(masks), origin="lower", extent=(-reach, reach, -reach, reach), interpolation="nearest")
         _frame_panel(axis, title, reach)
-    _finish(figure, [Patch(color=colour, label=name) for name, colour in MAP_COLOURS.items()], path)
+    return _finish(figure, [Patch(color=colour, label=name) for name, colour in MAP_COLOURS.items()])
 
 
 def _paint(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -113,7 +104,8 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     columns = -(-count // rows)
     width = LEFT + columns * PANEL + (columns - 1) * GAP + RIGHT
     height = TOP + rows * PANEL + (rows - 1) * GAP + BOTTOM
-    figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots(rows, columns, squeeze=False)
     figure.subplots_adjust(
         LEFT / width, BOTTOM / height, 1 - RIGHT / width, 1 - TOP / height, wspace=GAP / PANEL, hspace=GAP / PANEL
     )
@@ -129,9 +121,7 @@ def _frame_panel(axis: Axes, title: str, reach: float) -> None:
     axis.plot(0, 0, marker="^", color="black", markersize=5)  # the own car, looking up
 
 
-def _finish(figure: Figure, handles: Sequence[Line2D | Patch], path: Path) -> None:
+def _finish(figure: Figure, handles: Sequence[Line2D | Patch]) -> Figure:
     columns = max(1, int(figure.get_figwidth() / LEGEND_ENTRY))
     figure.legend(handles=list(handles), loc="lower center", ncols=columns, fontsize=8, frameon=False)
-    # Without the name of the software in it, equal figures are equal files.
-    figure.savefig(path, dpi=DPI, metadata={"Software": None})
-    plt.close(figure)
+    return figure

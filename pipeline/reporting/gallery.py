@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from pipeline.evaluation.detection import ScoredBoxes, read_submission
 from pipeline.evaluation.map_segmentation import MapPictures
@@ -14,7 +15,7 @@ from pipeline.frames.labels import Labels
 from pipeline.frames.points import read_points
 from pipeline.regions.store import RegionStore
 from pipeline.reporting.figures import draw_detections, draw_maps
-from pipeline.reporting.page import Picture
+from pipeline.reporting.picture import Picture, save_picture
 from pipeline.reporting.projection import draw_projection
 from pipeline.reporting.regions import draw_regions
 
@@ -34,9 +35,8 @@ def draw_projection_figures(index: FrameIndex, positions: list[int], labels: Lab
         if not frame.cameras:
             continue
         boxes, _, points = labels.boxes(frame.token)
-        path = out / f"projection-{frame.token[:8]}.png"
-        draw_projection(index.root, frame, boxes[points > 0], path)
-        pictures.append(_picture(path, frame, "LiDAR points by depth and true boxes in the images"))
+        figure = draw_projection(index.root, frame, boxes[points > 0])
+        pictures.append(_save(figure, out, "projection", frame, "LiDAR points by depth and true boxes in the images"))
     return "Projection", pictures
 
 
@@ -47,9 +47,8 @@ def draw_region_figures(index: FrameIndex, positions: list[int], regions: Region
         if position in regions.bad_frames:
             continue
         frame = index[position]
-        path = out / f"regions-{frame.token[:8]}.png"
-        draw_regions(read_points(index.root / frame.lidar_path), regions.read(position, frame.points), path)
-        pictures.append(_picture(path, frame, "points by region"))
+        figure = draw_regions(read_points(index.root / frame.lidar_path), regions.read(position, frame.points))
+        pictures.append(_save(figure, out, "regions", frame, "points by region"))
     return "Regions", pictures
 
 
@@ -65,9 +64,8 @@ def draw_detection_figures(
         seen = (points > 0) & (np.abs(boxes[:, :2]) < reach).all(axis=1)
         truth = ScoredBoxes(boxes[seen], classes[seen], np.ones(int(seen.sum()), np.float32))
         panels = [(arm, read_submission(submission, frame)) for arm, submission in submissions.items()]
-        path = out / f"detections-{frame.token[:8]}.png"
-        draw_detections(read_points(index.root / frame.lidar_path), truth, panels, reach, path)
-        pictures.append(_picture(path, frame, "predicted boxes by class, true boxes thin black"))
+        figure = draw_detections(read_points(index.root / frame.lidar_path), truth, panels, reach)
+        pictures.append(_save(figure, out, "detections", frame, "predicted boxes by class, true boxes thin black"))
     return "Detections", pictures
 
 
@@ -80,11 +78,11 @@ def draw_map_figures(index: FrameIndex, positions: list[int], cells: dict[str, P
         rows = {arm: kept.tokens.index(frame.token) for arm, kept in maps.items()}
         panels = [(arm, kept.predicted[rows[arm]]) for arm, kept in maps.items()]
         arm, kept = next(iter(maps.items()))
-        path = out / f"map-{frame.token[:8]}.png"
-        draw_maps(kept.truth[rows[arm]], panels, reach, path)
-        pictures.append(_picture(path, frame, "map segmentation at threshold 0.5"))
+        figure = draw_maps(kept.truth[rows[arm]], panels, reach)
+        pictures.append(_save(figure, out, "map", frame, "map segmentation at threshold 0.5"))
     return "Map segmentation", pictures
 
 
-def _picture(path: Path, frame: Frame, what: str) -> Picture:
-    return Picture(f"{frame.scene}, sample {frame.token[:8]}: {what}.", path.name, path.read_bytes())
+def _save(figure: Figure, out: Path, kind: str, frame: Frame, what: str) -> Picture:
+    short = frame.token[:8]
+    return save_picture(figure, out, f"{kind}-{short}", f"{frame.scene}, sample {short}: {what}.")

@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from pipeline.reporting.picture import FOLDER, Picture
 from pipeline.reporting.table import Table
 
 STYLE = """
@@ -27,15 +28,6 @@ th:first-child, td:first-child { text-align: left; } thead th { background: var(
 figure { margin: 1.2rem 0; } figure img { max-width: 100%; height: auto; background: #ffffff; border-radius: 4px; }
 figcaption { color: var(--soft); font-size: .9rem; }
 """
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure of the page: what it shows, its file name beside the page, and the bytes of the PNG."""
-
-    caption: str
-    name: str
-    png: bytes
 
 
 @dataclass(frozen=True)
@@ -58,7 +50,7 @@ def render_markdown(report: Report) -> str:
         parts += [f"## {table.title}", table.note, "\n".join(f"| {' | '.join(cells)} |" for cells in lines)]
     for title, pictures in report.groups:
         parts.append(f"## {title}")
-        parts += [f"![{picture.caption}]({picture.name})" for picture in pictures]
+        parts += [f"![{picture.caption}]({FOLDER}/{picture.name}.png)" for picture in pictures]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

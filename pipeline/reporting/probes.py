@@ -3,12 +3,11 @@
 import json
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pipeline.evaluation.probe_record import CURVE, FIRST, GEOMETRY, LAST, read_curve
 from pipeline.evaluation.record import METRICS
-from pipeline.reporting.page import Picture
+from pipeline.reporting.picture import Picture, save_picture
 from pipeline.reporting.table import Table
 
 SHOWN = {
@@ -61,12 +60,11 @@ def probe_table(probes: Path) -> Table | None:
 
 
 def draw_probes(probes: Path, out: Path) -> list[Picture]:
-    """`probes.png` in `out`, a panel per checkpoint with scores over the steps; none where nothing was probed."""
+    """A panel per checkpoint with its scores over the steps, in `out`; none where nothing was probed."""
     folders = probed(probes)
     if not folders:
         return []
     figure = Figure(figsize=(4.2 * len(folders), 3.4), layout="constrained")
-    FigureCanvasAgg(figure)
     for panel, folder in zip(figure.subplots(1, len(folders), squeeze=False)[0], folders, strict=True):
         rows = read_curve(folder / CURVE)
         steps = [row["step"] for row in rows]
@@ -79,15 +77,8 @@ def draw_probes(probes: Path, out: Path) -> list[Picture]:
         panel.set(title=folder.relative_to(probes).as_posix(), xlabel="step", ylim=(0, 1))
         panel.legend(fontsize=7)
         panel.tick_params(labelsize=7)
-    path = out / "probes.png"
-    figure.savefig(path, dpi=110, metadata={"Software": None})
-    return [
-        Picture(
-            "Scores of frozen features on validation scenes over the steps of pre-training",
-            path.name,
-            path.read_bytes(),
-        )
-    ]
+    caption = "Scores of frozen features on validation scenes over the steps of pre-training"
+    return [save_picture(figure, out, "probes", caption)]
 
 
 def _change(first: float | None, last: float | None) -> str:

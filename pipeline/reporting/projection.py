@@ -2,16 +2,12 @@
 
 from pathlib import Path
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pipeline.frames.frame import CAMERA_CHANNELS, Camera, Frame
@@ -66,21 +62,21 @@ def box_edges(camera: Camera, boxes: NDArray[np.float32]) -> NDArray[np.float64]
     return np.asarray(pixels[:, EDGES].reshape(-1, 2, 2))
 
 
-def draw_projection(root: Path, frame: Frame, boxes: NDArray[np.float32], path: Path) -> None:
-    """Draws the key-frame points of `frame` over its images, coloured by depth, and outlines of boxes, as a PNG.
+def draw_projection(root: Path, frame: Frame, boxes: NDArray[np.float32]) -> Figure:
+    """Draws the key-frame points of `frame` over its images, coloured by depth, and outlines of boxes.
 
     Args:
         root: the dataset root.
         frame: a frame; cameras that it lacks stay empty panels.
         boxes: float32 [K, 9] in `BOX_FIELDS` order, LiDAR frame; may be none.
-        path: where to write.
 
     Raises:
         UserError: a sensor file is missing or damaged.
     """
     points, _, _ = load_points(root, frame, sweeps=0, ego_radius=1.0)
     cameras = {camera.channel: camera for camera in frame.cameras}
-    figure, axes = plt.subplots(2, 3, figsize=(18, 7.2), layout="constrained")
+    figure = Figure(figsize=(18, 7.2), layout="constrained")
+    axes = figure.subplots(2, 3)
     for axis, channel in zip(axes.flat, CAMERA_CHANNELS, strict=True):
         axis.set_axis_off()
         axis.set_title(channel, fontsize=10)
@@ -89,8 +85,7 @@ def draw_projection(root: Path, frame: Frame, boxes: NDArray[np.float32], path: 
     scale = ScalarMappable(Normalize(MIN_DEPTH, MAX_DEPTH), "turbo_r")
     figure.colorbar(scale, ax=axes, label="depth, metres", shrink=0.8, extend="max")
     figure.suptitle(f"{frame.scene} {frame.token}: LiDAR points by depth, true boxes white")
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    return figure
 
 
 def _draw_camera(
@@ -101,7 +96,8 @@ def _draw_camera(
     pixels, depth = project(camera, points)
     # One scale for all panels: a panel scaled to its own depths would hide a camera that is off.
     colours = Normalize(MIN_DEPTH, MAX_DEPTH)
-    axis.scatter(pixels[:, 0], pixels[:, 1], c=depth, norm=colours, s=2.5, cmap="turbo_r", linewidths=0)
+    dots = axis.scatter(pixels[:, 0], pixels[:, 1], c=depth, norm=colours, s=2.5, cmap="turbo_r", linewidths=0)
+    dots.set_rasterized(True)
     axis.add_collection(LineCollection(list(box_edges(camera, boxes)), colors="white", linewidths=0.7))
     axis.set_xlim(-0.5, width - 0.5)
     axis.set_ylim(height - 0.5, -0.5)

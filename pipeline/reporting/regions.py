@@ -1,9 +1,6 @@
 """A figure of one sweep's regions, seen from above."""
 
-from pathlib import Path
-
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -16,27 +13,25 @@ BACKGROUND = {GROUND: ("ground", "#cfcfcf"), NOISE: ("noise", "#6f6f6f"), REJECT
 GOLDEN = 0.6180339887498949  # steps of the golden ratio keep neighbouring ids apart in hue
 
 
-def draw_regions(points: NDArray[np.float32], ids: NDArray[np.int16], path: Path, reach: float = 50.0) -> None:
+def draw_regions(points: NDArray[np.float32], ids: NDArray[np.int16], reach: float = 50.0) -> Figure:
     """Draws the points from above, coloured by region.
 
     Args:
         points: [N, >= 2], metres, LiDAR frame; x to the right, y upwards (ahead) in the figure.
         ids: [N], see `pipeline.regions.ids`.
-        path: image file to write; its suffix chooses the format.
         reach: metres shown to each side.
     """
     figure = Figure(figsize=(8, 7.8), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     shown = (np.abs(points[:, :2]) <= reach).all(axis=1)
     points, ids = points[shown], ids[shown]
     legend = []
     for negative, (name, colour) in BACKGROUND.items():
         of_it = points[ids == negative]
-        axes.scatter(of_it[:, 0], of_it[:, 1], s=0.8, c=colour, linewidths=0)
+        axes.scatter(of_it[:, 0], of_it[:, 1], s=0.8, c=colour, linewidths=0, rasterized=True)
         legend.append(_dot(colour, f"{name} ({len(of_it):,} points)"))
     rich = ids >= 0
-    axes.scatter(points[rich, 0], points[rich, 1], s=5, c=region_colours(ids[rich]), linewidths=0)
+    axes.scatter(points[rich, 0], points[rich, 1], s=5, c=region_colours(ids[rich]), linewidths=0, rasterized=True)
     regions = np.unique(ids[rich])
     for region in regions:
         right, ahead = points[ids == region, :2].mean(axis=0)
@@ -47,7 +42,7 @@ def draw_regions(points: NDArray[np.float32], ids: NDArray[np.int16], path: Path
     axes.plot(0, 0, marker="^", color="black", markersize=7)
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="x, right (m)", ylabel="y, ahead (m)")
     axes.legend(handles=legend, loc="upper right", fontsize=8, framealpha=0.9)
-    figure.savefig(path, dpi=130)
+    return figure
 
 
 def _dot(colour: str, label: str) -> Line2D:

@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pipeline.reporting.page import Picture
+from pipeline.reporting.picture import Picture, save_picture
 from pipeline.reporting.table import Table
 from pipeline.robustness.summary import EVERY, mean_over_types, measure_types, over_seeds
 
 MEANS = {"CE": "mCE", "CE_reference": "mCE_reference", "RR": "mRR", "RCE": "mRCE"}  # over types
 TYPE_TITLES = {"CE": "corruption error CE", "RR": "resilience rate RR", "RCE": "relative corruption error RCE"}
-TABLE, CURVE, PICTURE = "robustness.csv", "robustness_types.csv", "robustness.png"
+TABLE, CURVE, PICTURE = "robustness.csv", "robustness_types.csv", "robustness"
 
 
 class Robustness:
@@ -61,7 +60,7 @@ class Robustness:
         (out / CURVE).write_text(_csv([["type", "arm", "RR", "CE"], *([_plain(v) for v in row] for row in drawn)]))
 
     def draw(self, out: Path) -> list[Picture]:
-        """`robustness.png` in `out`: the resilience rate of every arm on every type; none where there is nothing."""
+        """Bars of every arm's resilience rate on every type, in `out`; none where there is nothing."""
         drawn = self._drawn()
         if not drawn:
             return []
@@ -69,7 +68,6 @@ class Robustness:
         names, arms = list(dict.fromkeys(row[0] for row in drawn)), list(dict.fromkeys(row[1] for row in drawn))
         height = {(name, arm): rate for name, arm, rate, _ in drawn}
         figure = Figure(figsize=(max(6.0, 0.62 * len(names)), 3.8), layout="constrained")
-        FigureCanvasAgg(figure)
         panel, width = figure.subplots(), 0.8 / len(arms)
         for number, arm in enumerate(arms):
             places = np.arange(len(names)) + (number - (len(arms) - 1) / 2) * width
@@ -79,11 +77,10 @@ class Robustness:
         panel.set_ylabel(f"RR of {metrics[0]}, %")
         panel.tick_params(axis="y", labelsize=7)
         panel.legend(fontsize=7, ncols=len(arms), loc="upper left", bbox_to_anchor=(0, 1.12), frameon=False)
-        figure.savefig(out / PICTURE, dpi=110, metadata={"Software": None})
         caption = (
             f"Share of the clean {metrics[0]} that is left under each type of corruption ({trial}), mean over seeds"
         )
-        return [Picture(caption, PICTURE, (out / PICTURE).read_bytes())]
+        return [save_picture(figure, out, PICTURE, caption)]
 
     def _trials(self) -> dict[str, list[str]]:
         pairs = dict.fromkeys(zip(self.types["trial"], self.types["metric"], strict=True))

@@ -1,11 +1,9 @@
 """One static picture of a frame: from above wide and near, and the six cameras."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -24,11 +22,10 @@ from pipeline.viewing.viewed_frame import ViewedFrame
 WIDE = 50.0  # metres to each side in the panel that shows the whole sweep
 SIDE = 7.4  # inches, of a panel from above
 GAP, EDGE, TITLE, LEGEND = 0.35, 0.3, 0.75, 0.5  # inches
-DPI = 110
 TRUTH, INVENTED = "black", "#ff5040"
 
 
-def draw_sheet(viewed: ViewedFrame, title: str, arm: str, reach: float, path: Path) -> None:
+def draw_sheet(viewed: ViewedFrame, title: str, arm: str, reach: float) -> Figure:
     """Draws a frame.
 
     Left, the sweep from above by region (under a disturbance by intensity, what it made in red) with the true boxes;
@@ -40,7 +37,6 @@ def draw_sheet(viewed: ViewedFrame, title: str, arm: str, reach: float, path: Pa
         title: of the figure.
         arm: who predicted; "" where nobody did.
         reach: half side of the networks' grid, metres.
-        path: file to write; its suffix chooses the format.
     """
     width = 2 * SIDE + 3 * EDGE
     photo_width = (width - 2 * EDGE - 2 * GAP / 4) / 3
@@ -48,8 +44,7 @@ def draw_sheet(viewed: ViewedFrame, title: str, arm: str, reach: float, path: Pa
     photo_height = photo_width * sizes[0][1] / sizes[0][0] if sizes else 0.0
     below = 2 * (photo_height + GAP) if sizes else 0.0
     height = TITLE + SIDE + LEGEND + GAP + below
-    figure = Figure(figsize=(width, height), dpi=DPI)
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(width, height))
     figure.suptitle(title, fontsize=12, y=1 - 0.25 / height)
     bottom = height - TITLE - SIDE
     wide, near = (
@@ -68,9 +63,7 @@ def draw_sheet(viewed: ViewedFrame, title: str, arm: str, reach: float, path: Pa
         base = (1 - row) * (photo_height + GAP) + 0.05
         axes = figure.add_axes((left / width, base / height, photo_width / width, photo_height / height))
         _draw_camera(axes, viewed, channel)
-    # Without the name of the software or a date in it, equal figures are equal files.
-    nameless = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    figure.savefig(path, metadata=nameless.get(path.suffix))
+    return figure
 
 
 def _draw_wide(axes: Axes, viewed: ViewedFrame, reach: float) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.regions.ids import GROUND, NOISE, REJECTED
+from pipeline.reporting.picture import save_figure
 from pipeline.reporting.regions import draw_regions
 
 
@@ -14,7 +15,7 @@ from pipeline.reporting.regions import draw_regions
 def test_colour_means_region(tmp_path: Path, identity: int) -> None:
     spot = np.random.default_rng(0).uniform(-30, -20, (800, 2)).astype(np.float32)  # left and behind: lower left
     path = tmp_path / "figure.png"
-    draw_regions(spot, np.full(800, identity, np.int16), path)
+    save_figure(draw_regions(spot, np.full(800, identity, np.int16)), path)
     image = cv2.imread(str(path))
     assert image is not None
     height, width = image.shape[:2]
@@ -24,5 +25,5 @@ def test_colour_means_region(tmp_path: Path, identity: int) -> None:
 
 
 def test_nothing_to_draw(tmp_path: Path) -> None:
-    draw_regions(np.empty((0, 3), np.float32), np.empty(0, np.int16), tmp_path / "empty.png")
+    save_figure(draw_regions(np.empty((0, 3), np.float32), np.empty(0, np.int16)), tmp_path / "empty.png")
     assert (tmp_path / "empty.png").stat().st_size > 0

@@ -51,7 +51,7 @@ def test_one_picture_for_each_frame(by_hand: ByHand, index: FrameIndex, tmp_path
         draw_map_figures(index, positions, cells, 30.0, tmp_path),
     ):
         assert heading in ("Detections", "Map segmentation")
-        assert [picture.png for picture in pictures] == [(tmp_path / picture.name).read_bytes() for picture in pictures]
+        assert [picture.png for picture in pictures] == [(tmp_path / f"{p.name}.png").read_bytes() for p in pictures]
         assert len({picture.name for picture in pictures}) == 2
         assert all("scene-9001" in picture.caption for picture in pictures)
 
@@ -69,7 +69,7 @@ def test_projections_of_frames_with_cameras_only(
     heading, pictures = draw_projection_figures(seen, seen.split(val)[:1], Labels.open(tmp_path / "labels"), tmp_path)
     assert heading == "Projection"
     (picture,) = pictures
-    assert picture.png == (tmp_path / picture.name).read_bytes()
+    assert picture.png == (tmp_path / f"{picture.name}.png").read_bytes()
     build_labels(by_hand.dataset, Prepare(0.2, [1.0]), index, tmp_path / "none")
     assert draw_projection_figures(index, [0, 1], Labels.open(tmp_path / "none"), tmp_path)[1] == []
 

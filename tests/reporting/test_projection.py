@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from pipeline.frames.frame import Camera, Frame
+from pipeline.reporting.picture import save_figure
 from pipeline.reporting.projection import box_edges, draw_projection, project
 
 # A camera in the LiDAR's place that looks forward: right is x, down is -z, depth is y; focal length 100 pixels.
@@ -38,7 +39,7 @@ def test_figure_shows_the_points_in_their_panel(tmp_path: Path) -> None:
     for distance in (10, -10):
         np.array([[0, distance, 0, 9, 0]], np.float32).tofile(tmp_path / "sweep.bin")
         frame = Frame("t", "l", "scene", 0, "here", "sweep.bin", 1, eye, eye, eye, (), (CAMERA,))
-        draw_projection(tmp_path, frame, np.zeros((0, 9), np.float32), tmp_path / "figure.png")
+        save_figure(draw_projection(tmp_path, frame, np.zeros((0, 9), np.float32)), tmp_path / "figure.png")
         figure = cv2.imread(str(tmp_path / "figure.png"))
         assert figure is not None
         figures.append(figure.astype(int))

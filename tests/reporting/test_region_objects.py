@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pipeline.frames.box_labels import BoxLabels
 from pipeline.geometry.transforms import rotation_about_z
 from pipeline.regions.ids import GROUND, NOISE, REJECTED
+from pipeline.reporting.picture import save_figure
 from pipeline.reporting.region_objects import FAINT_COLOUR, MISSED_COLOUR, RECALLED_COLOUR, draw_objects
 
 
@@ -46,7 +47,7 @@ def outline(path: Path, colour: str) -> NDArray[np.float64]:
 )
 def test_colour_says_what_became_of_an_object(tmp_path: Path, ids: list[int], colour: str) -> None:
     points = np.zeros((len(ids), 3), np.float32) + np.array([-25, -20, 0], np.float32)
-    draw_objects(points, np.array(ids, np.int16), box_at(-25, -20), tmp_path / "figure.png")
+    save_figure(draw_objects(points, np.array(ids, np.int16), box_at(-25, -20)), tmp_path / "figure.png")
     for other in (RECALLED_COLOUR, MISSED_COLOUR, FAINT_COLOUR):
         assert (len(outline(tmp_path / "figure.png", other)) > 150) == (other == colour), other
 
@@ -55,16 +56,16 @@ def test_outlines_lie_where_the_boxes_are(tmp_path: Path) -> None:
     """x to the right, y upwards; the length along the box's own x."""
     nothing = np.empty((0, 3), np.float32), np.empty(0, np.int16)
     path = tmp_path / "figure.png"
-    draw_objects(*nothing, box_at(25, -25, length=20, width=4), path)
+    save_figure(draw_objects(*nothing, box_at(25, -25, length=20, width=4)), path)
     along = outline(path, FAINT_COLOUR)
-    draw_objects(*nothing, box_at(25, -25, yaw=np.pi / 2, length=20, width=4), path)
+    save_figure(draw_objects(*nothing, box_at(25, -25, yaw=np.pi / 2, length=20, width=4)), path)
     across = outline(path, FAINT_COLOUR)
     for found in (along, across):
         right, ahead = found.mean(axis=0)
         assert right > 100 and ahead < -100
     assert np.ptp(along[:, 0]) > 3 * np.ptp(along[:, 1])
     assert np.ptp(across[:, 1]) > 3 * np.ptp(across[:, 0])
-    draw_objects(*nothing, box_at(-25, 10, length=20, width=4), path)
+    save_figure(draw_objects(*nothing, box_at(-25, 10, length=20, width=4)), path)
     assert outline(path, FAINT_COLOUR).mean(axis=0)[0] < -100
 
 
@@ -73,7 +74,7 @@ def test_points_in_regions_are_darker(tmp_path: Path) -> None:
     none = BoxLabels((), np.empty((0, 4, 4)), np.empty((0, 3)))
     darkness = []
     for identity in (3, NOISE):
-        draw_objects(points, np.full(3000, identity, np.int16), none, tmp_path / "figure.png")
+        save_figure(draw_objects(points, np.full(3000, identity, np.int16), none), tmp_path / "figure.png")
         image = cv2.imread(str(tmp_path / "figure.png"))
         assert image is not None
         height, width = image.shape[:2]
@@ -83,5 +84,6 @@ def test_points_in_regions_are_darker(tmp_path: Path) -> None:
 
 def test_equal_figures_are_equal_files(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        draw_objects(np.ones((9, 3), np.float32), np.zeros(9, np.int16), box_at(1, 1), tmp_path / f"{name}.png")
+        figure = draw_objects(np.ones((9, 3), np.float32), np.zeros(9, np.int16), box_at(1, 1))
+        save_figure(figure, tmp_path / f"{name}.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

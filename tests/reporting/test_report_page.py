@@ -15,7 +15,8 @@ from pipeline.errors import UserError
 from pipeline.evaluation.detection import ScoredBoxes
 from pipeline.evaluation.map_segmentation import MapPictures
 from pipeline.reporting.figures import draw_detections, draw_maps
-from pipeline.reporting.page import Picture, Report, print_tables, render_html, render_markdown
+from pipeline.reporting.page import Report, print_tables, render_html, render_markdown
+from pipeline.reporting.picture import Picture, save_figure
 from pipeline.reporting.table import Table
 
 PNG = base64.b64decode(
@@ -32,7 +33,7 @@ def report() -> Report:
         "Intro.",
         ["calico-map 0.1-0 is empty"],
         [table],
-        [("Maps", [Picture("A map", "map.png", PNG)])],
+        [("Maps", [Picture("A map", "map", PNG)])],
     )
 
 
@@ -72,7 +73,7 @@ def test_markdown_has_tables_warnings_and_figures(report: Report) -> None:
     text = render_markdown(report)
     assert "| arm | 10 % |\n| --- | --: |\n| scratch-L | 0.200 ± 0.141 (n=2) |" in text
     assert "**Warning:** calico-map 0.1-0 is empty" in text
-    assert "![A map](map.png)" in text
+    assert "![A map](figures/map.png)" in text
 
 
 def test_terminal_shows_every_cell(report: Report) -> None:
@@ -94,11 +95,11 @@ def test_detection_figure_is_reproducible_and_hides_faint_boxes(tmp_path: Path) 
     sure = boxes([5, 10, 0, 4, 2, 1.5, 0.3, 0, 0], scores=[0.9])
     faint = boxes([5, 10, 0, 4, 2, 1.5, 0.3, 0, 0], scores=[0.1])
     empty = boxes(scores=[])
-    draw_detections(points, truth, [("a", sure), ("b", empty)], 32.0, tmp_path / "1.png")
-    draw_detections(points, truth, [("a", sure), ("b", empty)], 32.0, tmp_path / "2.png")
+    save_figure(draw_detections(points, truth, [("a", sure), ("b", empty)], 32.0), tmp_path / "1.png")
+    save_figure(draw_detections(points, truth, [("a", sure), ("b", empty)], 32.0), tmp_path / "2.png")
     assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
     for name, predicted in (("sure", sure), ("faint", faint)):
-        draw_detections(points[:0], empty, [("a", predicted)], 32.0, tmp_path / f"{name}.png")
+        save_figure(draw_detections(points[:0], empty, [("a", predicted)], 32.0), tmp_path / f"{name}.png")
     blue = [(coloured(tmp_path / f"{name}.png", (31, 119, 180)) > 20) for name in ("sure", "faint")]
     assert blue == [True, False]
 
@@ -112,7 +113,7 @@ def test_map_figure_has_y_upwards(tmp_path: Path) -> None:
     """A walkway in the last rows, which are the largest y, is painted in the upper half."""
     truth = np.zeros((6, 20, 20), np.bool_)
     truth[2, 15:, :] = True
-    draw_maps(truth, [("arm", truth & False)], 30.0, tmp_path / "map.png")
+    save_figure(draw_maps(truth, [("arm", truth & False)], 30.0), tmp_path / "map.png")
     pixels = matplotlib.image.imread(tmp_path / "map.png")[..., :3] * 255
     rows = np.flatnonzero((np.abs(pixels - (159, 211, 168)).max(axis=-1) < 8).sum(axis=1) > 100)
     assert len(rows) > 20

@@ -109,7 +109,7 @@ def test_numbers_for_dvc(robustness: Robustness, tmp_path: Path) -> None:
 def test_the_figure_has_a_bar_for_every_arm_and_is_reproducible(robustness: Robustness, tmp_path: Path) -> None:
     (picture,) = robustness.draw(tmp_path)
     assert picture.name == PICTURE and "NDS" in picture.caption
-    image = matplotlib.image.imread(tmp_path / PICTURE)[..., :3]
+    image = matplotlib.image.imread(tmp_path / f"{PICTURE}.png")[..., :3]
     for colour in (0x1F77B4, 0xFF7F0E):  # the first two of matplotlib's cycle
         wanted = [(colour >> shift & 255) / 255 for shift in (16, 8, 0)]
         assert (abs(image - wanted).max(axis=-1) < 0.01).sum() > 500
