@@ -1,5 +1,6 @@
 """The `calico` command. Heavy imports wait until a subcommand needs them, so that --help is instant."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -11,11 +12,12 @@ from pipeline.cli.model import model
 from pipeline.cli.prepare import check, configure, preflight, survey
 from pipeline.cli.regions import regions
 from pipeline.cli.replay import replay
+from pipeline.cli.view import view
 from pipeline.errors import user_errors
 
-SECTIONS = {
+SECTIONS: dict[str, tuple[Callable[..., None], ...]] = {
     "Prepare and run": (configure, survey, check, preflight),
-    "Look": (model, corruptions, ls),
+    "Look": (view, corruptions, model, ls),
     "Audit": (audit, diff, lineage, export),
     "Repair": (replay,),
 }

@@ -110,7 +110,9 @@ def _draw_points(axes: Axes, viewed: ViewedFrame, reach: float) -> None:
     if viewed.regions is None:
         plain = np.ones(len(x), np.bool_) if viewed.invented is None else ~viewed.invented
         shades = np.sqrt(viewed.points[plain, 3].clip(0, 1))
-        axes.scatter(x[plain], y[plain], s=1.5, c=shades, cmap="viridis_r", vmin=0, vmax=1, linewidths=0, rasterized=True)
+        axes.scatter(
+            x[plain], y[plain], s=1.5, c=shades, cmap="viridis_r", vmin=0, vmax=1, linewidths=0, rasterized=True
+        )
         axes.scatter(x[~plain], y[~plain], s=2.5, c=INVENTED, linewidths=0, rasterized=True)
         return
     for negative, (_, colour) in BACKGROUND.items():
@@ -130,7 +132,9 @@ def _draw_camera(axes: Axes, viewed: ViewedFrame, channel: str) -> None:
     axes.imshow(viewed.images[channel], aspect="auto")
     pixels, depth = project(camera, viewed.points)
     colours = Normalize(MIN_DEPTH, MAX_DEPTH)
-    axes.scatter(pixels[:, 0], pixels[:, 1], c=depth, norm=colours, s=1.5, cmap="turbo_r", linewidths=0, rasterized=True)
+    axes.scatter(
+        pixels[:, 0], pixels[:, 1], c=depth, norm=colours, s=1.5, cmap="turbo_r", linewidths=0, rasterized=True
+    )
     if viewed.truth is not None:
         axes.add_collection(LineCollection(list(box_edges(camera, viewed.truth.boxes)), colors="white", linewidths=0.8))
     if viewed.predicted is not None:
@@ -173,8 +177,12 @@ def _entries(viewed: ViewedFrame) -> Iterator[Line2D]:
             name = DETECTION_CLASSES[label]
             yield Line2D([], [], color=CLASS_COLOURS[name], linewidth=2.2, label=f"predicted {name}")
     if viewed.images:
-        yield Line2D([], [], marker="o", markersize=5, linestyle="none", color="#d23105", label=f"{MIN_DEPTH:.0f} m")
-        yield Line2D([], [], marker="o", markersize=5, linestyle="none", color="#4662d7", label=f"{MAX_DEPTH:.0f} m")
+        yield Line2D(
+            [], [], marker="o", markersize=5, linestyle="none", color="#d23105", label=f"point at {MIN_DEPTH:.0f} m"
+        )
+        yield Line2D(
+            [], [], marker="o", markersize=5, linestyle="none", color="#4662d7", label=f"point at {MAX_DEPTH:.0f} m"
+        )
 
 
 def _sure(boxes: ScoredBoxes) -> ScoredBoxes:

@@ -26,7 +26,7 @@ class ViewedFrame:
 
     Attributes:
         frame: of the index.
-        points: float32 [N, 5]: x, y, z (m, LiDAR frame), intensity (0..1), 0; the key frame's sweep without the own car.
+        points: float32 [N, 5]: x, y, z (m, LiDAR frame), intensity (0..1), 0; the key frame's sweep, own car apart.
         regions: int16 [N], ids of `pipeline.regions.ids`; None under a disturbance: they belong to clean points.
         invented: bool [N], under a disturbance the points that lie `ELSEWHERE`; else None.
         cameras: channel -> camera, as the model believes it to be.
@@ -71,7 +71,9 @@ def read_frame(
     ids, invented = None, None
     if disturbance is not None:
         clean = cKDTree(points[:, :3])
-        points, _, _ = load_points(index.root, frame, sweeps=0, ego_radius=EGO, disturb=partial(disturbance.sweep, frame))
+        points, _, _ = load_points(
+            index.root, frame, sweeps=0, ego_radius=EGO, disturb=partial(disturbance.sweep, frame)
+        )
         invented = clean.query(points[:, :3], distance_upper_bound=ELSEWHERE)[0] > ELSEWHERE
     elif regions is not None and position not in regions.bad_frames:
         ids = regions.read(position, frame.points)[kept]
