@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.errors import UserError
 from pipeline.frames.disturbance import Disturbance
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
@@ -70,8 +71,8 @@ class Viewer:
 
     @property
     def validation(self) -> list[int]:
-        """Positions of the validation frames: those that no model has seen."""
-        return self.index.split(self.params.dataset.val_split)
+        """Positions of the validation frames, those that no model has seen; of all frames where there are none."""
+        return self._split(self.params.dataset.val_split) or list(range(len(self.index)))
 
     def scene_of(self, position: int) -> list[int]:
         """Positions of all key frames of the scene of one, in the order of time."""
@@ -79,11 +80,13 @@ class Viewer:
         return [place for place, scene in enumerate(scenes) if scene == scenes[position]]
 
     def split_of(self, position: int) -> str:
-        """Whether the frame is one of training, validation or neither, for a title."""
-        for name, said in (
-            (self.params.dataset.val_split, "validation"),
-            (self.params.dataset.train_split, "training"),
-        ):
-            if self.index.scenes[position] in self.index.split_scenes(name):
-                return said
-        return "no split"
+        """Whether the frame is of validation, of training or of neither, for a title."""
+        own = self.params.dataset
+        names = {"validation": own.val_split, "training": own.train_split}
+        return next((said for said, name in names.items() if position in self._split(name)), "neither split")
+
+    def _split(self, name: str) -> list[int]:
+        try:
+            return self.index.split(name)
+        except UserError:  # the test set of nuScenes has no training split
+            return []
