@@ -14,14 +14,14 @@ of the t-test, and its two-sided p. `region_quality` scores regions without any 
 
 import argparse
 import json
-import re
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from benchmarks.label_saving_table import difference, markdown
+from benchmarks.fill_tables import fill, markdown
+from benchmarks.label_saving_table import difference
 from pipeline.artifacts.listing import experiments
 from pipeline.artifacts.lock import at_key, flatten, parse_yaml
 from pipeline.artifacts.view import Revision, git
@@ -144,13 +144,13 @@ def regions_table(cells: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def fill(page: str, tables: dict[str, str]) -> str:
-    """A page with every table between its marks; marks without a table are left as they are."""
-
-    def put(found: re.Match[str]) -> str:
-        return f"{found[1]}\n{tables[found[2]]}\n{found[3]}" if found[2] in tables else found[0]
-
-    return re.sub(r"(<!-- table: (\w+) -->)\n.*?(<!-- end -->)", put, page, flags=re.DOTALL)
+def tables_of(path: Path) -> dict[str, str]:
+    """Every table of a CELLS.csv in Markdown, by its name between the marks of a page."""
+    cells = pd.read_csv(path).fillna({"setting": ""})
+    kinds = cells[["recipe", "task"]].drop_duplicates().itertuples(index=False)
+    tables = {f"{recipe}_{task}": markdown(table(cells, recipe, task)) for recipe, task in kinds}
+    tables |= {f"{recipe}_overview": markdown(overview(cells, recipe)) for recipe in cells.recipe.unique()}
+    return tables | {"regions": markdown(regions_table(cells))}
 
 
 def _paired(part: pd.DataFrame, base: pd.DataFrame, score: str, name: str) -> dict[str, str]:
@@ -175,11 +175,7 @@ def main() -> None:
         before = pd.read_csv(parsed.csv) if parsed.csv.exists() else gathered[:0]
         kept = before[~before.recipe.isin(gathered.recipe)]
         pd.concat([one for one in (kept, gathered.round(4)) if len(one)]).to_csv(parsed.csv, index=False)
-    cells = pd.read_csv(parsed.csv, keep_default_na=True).fillna({"setting": ""})
-    kinds = cells[["recipe", "task"]].drop_duplicates().itertuples(index=False)
-    tables = {f"{recipe}_{task}": markdown(table(cells, recipe, task)) for recipe, task in kinds}
-    tables |= {f"{recipe}_overview": markdown(overview(cells, recipe)) for recipe in cells.recipe.unique()}
-    tables["regions"] = markdown(regions_table(cells))
+    tables = tables_of(parsed.csv)
     if parsed.into:
         parsed.into.write_text(fill(parsed.into.read_text(encoding="utf-8"), tables), encoding="utf-8")
     else:

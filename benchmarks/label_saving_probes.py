@@ -13,8 +13,8 @@ import pandas as pd
 import torch
 from scipy.stats import ttest_rel
 
+from benchmarks.fill_tables import markdown
 from benchmarks.label_saving import RUNTIME, SCRATCH
-from benchmarks.label_saving_table import markdown
 from pipeline.artifacts.checkpoint import load_weights
 from pipeline.evaluation.probe_frames import ProbeSource
 from pipeline.evaluation.probe_lidar import probe_geometry, probe_lidar

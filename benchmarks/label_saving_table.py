@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t, ttest_rel
 
+from benchmarks.fill_tables import markdown
+
 SETTING = ["lr", "factor"]
 COLUMNS = ["start", "scenes", "steps", *SETTING, "seed", "tune_mAP", "test_mAP", "tune_NDS", "test_NDS"]
 
@@ -78,12 +80,6 @@ def by_class(cells: pd.DataFrame, start: str, reference: str = "random") -> pd.D
     table = apart.groupby(level=keys).mean().round(1)
     table.insert(0, "n", apart.groupby(level=keys).size())
     return table[table.n > 1].rename(columns=lambda name: name.removeprefix("test_AP_")).reset_index()
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """The table in Markdown."""
-    rows = [list(table.columns), ["--:"] * table.shape[1], *table.astype(str).to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def main() -> None:

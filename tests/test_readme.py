@@ -1,7 +1,6 @@
 """The README names only what exists, and its commands are real ones."""
 
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -10,15 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import yaml
 
 from pipeline.configure import compose
+from tests.markdown import ROOT, Page, is_written
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-COMMANDS = [line.split(" #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
-PROSE = re.sub(r"^```.*?^```$", "", README, flags=re.DOTALL | re.MULTILINE)
+PAGE = Page(ROOT / "README.md")
+COMMANDS = [shlex.join(words) for words in PAGE.commands()]
 
 
 def of(program: str) -> list[str]:
@@ -31,32 +27,6 @@ def of(program: str) -> list[str]:
 def run(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     path = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(words, cwd=cwd, env=path, capture_output=True, text=True, check=False)
-
-
-def outs() -> list[str]:
-    """What the stages write, up to the first place that is filled in."""
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    return [out.split("$")[0] for stage in stages.values() for out in stage.get("do", stage)["outs"]]
-
-
-def is_written(path: str) -> bool:
-    """Whether a stage writes this path, something below it or above it."""
-    return any(path.startswith(out) or out.startswith(path) for out in outs())
-
-
-def test_links_lead_to_files() -> None:
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
-    assert len(links) > 5
-    assert [link for link in links if not (ROOT / link).exists()] == []
-
-
-def test_paths_exist_or_are_written_by_a_stage() -> None:
-    """Whatever stands in backticks and looks like a path of the project."""
-    named = [word for word in re.findall(r"`([^`\s]+)`", PROSE) if "/" in word or re.search(r"\.\w{2,4}$", word)]
-    project = [word for word in named if word.split("/")[0] in {p.name for p in ROOT.iterdir()} | {"reports", "data"}]
-    assert len(project) > 10
-    plain = [re.split(r"[<…]", word)[0] for word in project]
-    assert [word for word in plain if not (ROOT / word).exists() and not is_written(word)] == []
 
 
 def test_every_program_is_checked_below() -> None:
@@ -109,16 +79,15 @@ def test_dvc_commands(command: str) -> None:
 @pytest.mark.parametrize("name", ["nuscenes", "nuscenes_mini", "nuscenes_sample"])
 @pytest.mark.parametrize("scale", ["embedded", "paper"])
 def test_data_sets_compose_with_both_scales(name: str, scale: str) -> None:
-    assert f"dataset={name}" in README
+    assert f"dataset={name}" in PAGE.text
     compose(ROOT / "conf", [f"dataset={name}", f"scale={scale}", "dataset.root=/path/to/nuscenes"])
 
 
 def test_ci_runs_the_command_that_is_named_for_tests() -> None:
     last = (ROOT / ".ci" / "run").read_text().strip().splitlines()[-1]
     assert last == "exec make test"
-    assert "make test" in COMMANDS
-    assert "make repro" in COMMANDS
+    assert {"make test", "make repro"} <= set(COMMANDS)
 
 
 def test_there_is_a_place_for_the_results() -> None:
-    assert README.index("<!-- results:begin -->") < README.index("<!-- results:end -->")
+    assert PAGE.text.index("<!-- results:begin -->") < PAGE.text.index("<!-- results:end -->")

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.artifacts.audit import Link, chain
+from pipeline.artifacts.diagram import Box, draw
 from pipeline.artifacts.lock import flatten
 
-WIDTH, HEIGHT, GAP_X, GAP_Y = 300, 58, 70, 22  # of a box and between boxes, in pixels
+WIDTH, GAP_X, GAP_Y = 300, 70, 22  # of a box and between boxes, in pixels
 STYLE = """
 body { font: 14px system-ui, sans-serif; margin: 2em; color: #222; background: #fff }
 svg { max-width: 100%; height: auto } svg text { font: 12px system-ui, sans-serif }
@@ -49,34 +50,14 @@ def to_html(link: Link) -> str:
 
 
 def _svg(links: Mapping[str, Link]) -> str:
-    """Boxes in columns: every link one column right of the last of its inputs."""
-    column: dict[str, int] = {}
-    for path, one in links.items():  # inputs come first
-        column[path] = max((column.get(source.path, 0) + 1 for source in one.inputs), default=0)
-    place: dict[str, tuple[int, int]] = {}
-    for path in links:
-        row = sum(column[other] == column[path] for other in place)
-        place[path] = (column[path] * (WIDTH + GAP_X) + 1, row * (HEIGHT + GAP_Y) + 1)
-    width = max(x for x, _ in place.values()) + WIDTH + 1
-    height = max(y for _, y in place.values()) + HEIGHT + 1
-    parts = [f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" aria-label="lineage">']
-    for source, path in _edges(links):
-        (x0, y0), (x1, y1) = place[source], place[path]
-        start, end = (x0 + WIDTH, y0 + HEIGHT // 2), (x1, y1 + HEIGHT // 2)
-        bend = (start[0] + end[0]) // 2
-        parts.append(f'<path d="M{start[0]},{start[1]} C{bend},{start[1]} {bend},{end[1]} {end[0]},{end[1]}"/>')
-    for number, (path, one) in enumerate(links.items()):
-        x, y = place[path]
-        first, *rest = (html.escape(line) for line in _lines(one))
-        texts = f'<text x="{x + 10}" y="{y + 19}">{first}</text>'
-        texts += "".join(
-            f'<text class="dim" x="{x + 10}" y="{y + 35 + 15 * place}">{line}</text>' for place, line in enumerate(rest)
+    boxes = [
+        Box(
+            path, _lines(one), [source.path for source in one.inputs], f"#link{number}",
+            "\n".join([path, *one.problems, *one.notes]), "bad" if one.problems else "good",
         )
-        box = f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="5"/>'
-        tip = html.escape("\n".join([path, *one.problems, *one.notes]))
-        kind = "bad" if one.problems else "good"
-        parts.append(f'<a href="#link{number}" class="{kind}"><title>{tip}</title>{box}{texts}</a>')
-    return "\n".join([*parts, "</svg>"])
+        for number, (path, one) in enumerate(links.items())
+    ]  # fmt: skip
+    return draw(boxes, WIDTH, (GAP_X, GAP_Y))
 
 
 def _details(link: Link, number: int) -> str:
@@ -116,9 +97,8 @@ def labels_text(card: Mapping[str, Any]) -> str:
 
 def _lines(link: Link) -> list[str]:
     """What stands in a box."""
-    path = link.path if len(link.path) <= 44 else f"…{link.path[-43:]}"
     labels = f"labelled frames: {labels_text(link.card)}" if link.card else "no card"
-    return [path, f"{link.kind} {link.identity[:12]}", labels]
+    return [link.path, f"{link.kind} {link.identity[:12]}", labels]
 
 
 def _edges(links: Mapping[str, Link]) -> list[tuple[str, str]]:

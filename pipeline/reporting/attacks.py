@@ -36,7 +36,8 @@ def spoofing_tables(rates: pd.DataFrame) -> list[Table]:
             texts = [_rate(*sums.loc[count]) if count in sums.index else "–" for count in counts]
             rows.append([arm, str(of_arm["seed"].nunique()), *texts, f"{100 * false / free:.1f}" if free else "–"])
         header = ["arm", "n", *(f"{count} points" for count in counts), "without attack"]
-        tables.append(Table(f"spoofed vehicles that {trial} believes in", SPOOFING_NOTE, header, rows))
+        title = f"spoofed vehicles that {trial} believes in"
+        tables.append(Table(title, SPOOFING_NOTE, header, rows, f"spoofing_{trial}"))
     return tables
 
 
@@ -58,7 +59,7 @@ def pgd_tables(scores: pd.DataFrame) -> list[Table]:
             texts = [_mean(struck.loc[[key]]) if key in struck.index else "–" for key in attacks]
             rows.append([arm, str(len(clean)), _mean(clean), *texts])
         header = ["arm", "n", "clean", *(f"{kind} {budget}" for kind, budget in attacks)]
-        tables.append(Table(f"{trial} under PGD: {metric}", PGD_NOTE, header, rows))
+        tables.append(Table(f"{trial} under PGD: {metric}", PGD_NOTE, header, rows, f"pgd_{trial}_{metric}"))
     return tables
 
 

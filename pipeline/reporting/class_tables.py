@@ -36,7 +36,7 @@ def by_arm_table(values: pd.DataFrame, task: str, prefix: str, names: Sequence[s
     ]
     absent = [name for name in names if name not in shown]
     note = "Mean over seeds." + (f" Not in validation: {', '.join(absent)}." if absent else "")
-    return Table(f"{task}: {title}", note, ["arm", "labels", *shown], rows)
+    return Table(f"{task}: {title}", note, ["arm", "labels", *shown], rows, f"{task}_{prefix}_by_class")
 
 
 def detection_table(values: pd.DataFrame) -> Table | None:
@@ -61,7 +61,7 @@ def detection_table(values: pd.DataFrame) -> Table | None:
         "(1 - IoU), orientation (rad), velocity (m/s), attribute (1 - accuracy); the devkit takes 1 where recall stays "
         "below 0.1."
     )
-    return Table(title, note, ["class", "arm", *distances, *ERRORS], rows)
+    return Table(title, note, ["class", "arm", *distances, *ERRORS], rows, "detection_errors_by_class")
 
 
 def _means(values: pd.DataFrame, task: str) -> dict[tuple[str, float, str], float]:

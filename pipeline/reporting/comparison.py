@@ -103,7 +103,7 @@ def comparison_table(rows: Sequence[Row]) -> Table | None:
         for row in rows
         for of in [row.found]
     ]  # fmt: skip
-    return Table("Paired comparison of arms", note, header, lines) if lines else None
+    return Table("Paired comparison of arms", note, header, lines, "paired_comparison") if lines else None
 
 
 def few_seeds(values: pd.DataFrame) -> list[str]:

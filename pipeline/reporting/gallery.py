@@ -15,11 +15,10 @@ from pipeline.frames.labels import Labels
 from pipeline.frames.points import read_points
 from pipeline.regions.store import RegionStore
 from pipeline.reporting.figures import draw_detections, draw_maps
+from pipeline.reporting.page import Group
 from pipeline.reporting.picture import Picture, save_picture
 from pipeline.reporting.projection import draw_projection
 from pipeline.reporting.regions import draw_regions
-
-Group = tuple[str, list[Picture]]  # heading, pictures
 
 
 def choose_frames(index: FrameIndex, split: str, count: int) -> list[int]:

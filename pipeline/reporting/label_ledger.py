@@ -22,4 +22,5 @@ def ledger_table(ledger: Mapping[str, Mapping[str, Any]], used: set[float]) -> T
         "Labelled training scenes and frames of a fraction: every (1 / fraction)-th scene of the sorted names. The "
         "SHA-256 of the sample tokens, here its first digits, stands on the card of every model that they trained."
     )
-    return Table("Label ledger", note, ["labels", "scenes", "frames", "token list"], rows) if rows else None
+    header = ["labels", "scenes", "frames", "token list"]
+    return Table("Label ledger", note, header, rows, "label_ledger") if rows else None

@@ -56,7 +56,7 @@ def probe_table(probes: Path) -> Table | None:
     if geometry:
         rows.append(["cell statistics", *(_change(None, geometry.get(name)) for name in SHOWN)])
     rows.append(["chance", *(_change(None, every.get(CHANCES.get(name, ""))) for name in SHOWN)])
-    return Table("What pre-trained features tell", NOTE, ["checkpoint", *SHOWN.values()], rows)
+    return Table("What pre-trained features tell", NOTE, ["checkpoint", *SHOWN.values()], rows, "probes")
 
 
 def draw_probes(probes: Path, out: Path) -> list[Picture]:

@@ -117,7 +117,7 @@ class Robustness:
             "camera: compare by family."
         )
         head = ["arm", *([] if brief else ["family"]), "types", "n", "mCE", "mCE/ref", "mRR", "mRCE"]
-        return Table(f"robustness of {trial}: {metric}", note, head, rows)
+        return Table(f"robustness of {trial}: {metric}", note, head, rows, f"robustness_{trial}_{metric}")
 
     def _type_table(self, trial: str, metric: str, measure: str) -> Table:
         own = self.types[(self.types["trial"] == trial) & (self.types["metric"] == metric)]
@@ -130,7 +130,8 @@ class Robustness:
             for family, kind in kinds
         ]
         note = f"Percent, mean ± sample deviation over n = {seeds} seeds; severities {self.severities}."
-        return Table(f"robustness of {trial}: {metric}, {TYPE_TITLES[measure]}", note, ["type", *arms], rows)
+        title = f"robustness of {trial}: {metric}, {TYPE_TITLES[measure]}"
+        return Table(title, note, ["type", *arms], rows, f"robustness_{trial}_{metric}_{measure}_by_type")
 
 
 def _mean_text(row: Mapping[Any, Any] | None, seeds: int) -> str:

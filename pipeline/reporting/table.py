@@ -1,7 +1,7 @@
 """Results of all cells as tables: mean and deviation over seeds, and differences paired by seed."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline.artifacts.card import CARD, read_card
 from pipeline.evaluation.record import parse_cell, read_metrics
+from pipeline.reporting.anchors import arm_anchor, trial_anchor
 
 # Task -> the metrics shown, in order; the first one is compared between arms first.
 HEADLINES = {"detection": ("mAP_present", "mAP", "NDS"), "map": ("mIoU_best", "mIoU_calibrated", "mIoU_at_half")}
@@ -24,14 +25,31 @@ TITLES = {
 KEYS = ["task", "metric", "arm", "fraction"]
 
 
+@dataclass
+class Cells:
+    """Where the cells of a table lead on the page, by row and column from 0.
+
+    Attributes:
+        links: (row, column) -> a place, see `pipeline.reporting.anchors`.
+        places: row -> the name of the place that this row itself is.
+        rules: rows above which a line is drawn.
+    """
+
+    links: dict[tuple[int, int], str] = field(default_factory=dict)
+    places: dict[int, str] = field(default_factory=dict)
+    rules: set[int] = field(default_factory=set)
+
+
 @dataclass(frozen=True)
 class Table:
-    """A table ready to be shown; every cell is text."""
+    """A table ready to be shown; every cell is text. `name` is the stem of its CSV and LaTeX files; "" for none."""
 
     title: str
     note: str
     header: list[str]
     rows: list[list[str]]
+    name: str = ""
+    cells: Cells = field(default_factory=Cells)
 
 
 def read_results(results: Path, arms: Sequence[str]) -> pd.DataFrame:
@@ -111,10 +129,11 @@ def result_tables(
                 continue
             paired = difference[(difference["task"] == task) & (difference["metric"] == metric)]
             note = "Mean ± sample deviation over n seeds; columns are shares of the labelled training scenes."
-            tables.append(_by_fraction(f"{task}: {TITLES[metric]}", note, own, signed=False))
+            tables.append(_by_fraction(f"{task}: {TITLES[metric]}", note, own, f"{task}_{metric}"))
             if not paired.empty:
                 note = f"Arm minus {reference}, paired by seed: mean ± sample deviation of the n differences."
-                tables.append(_by_fraction(f"{task}: {metric} against {reference}", note, paired, signed=True))
+                name = f"{task}_{metric}_against_{reference}"
+                tables.append(_by_fraction(f"{task}: {metric} against {reference}", note, paired, name, signed=True))
     return tables
 
 
@@ -146,23 +165,29 @@ def loss_table(checkpoints: Path) -> Table | None:
             for term in terms
         ]
     note = "Mean over the first and the last twentieth of the steps."
-    return Table("Pre-training losses", note, ["checkpoint", "term", "start", "end"], rows) if rows else None
+    header = ["checkpoint", "term", "start", "end"]
+    return Table("Pre-training losses", note, header, rows, "pretraining_losses") if rows else None
 
 
-def _by_fraction(title: str, note: str, summary: pd.DataFrame, *, signed: bool) -> Table:
+def _by_fraction(title: str, note: str, summary: pd.DataFrame, name: str, *, signed: bool = False) -> Table:
     fractions = sorted(set(summary["fraction"]))
-    cells = {(row["arm"], row["fraction"]): row for row in summary.to_dict("records")}
-    rows = []
-    for arm in dict.fromkeys(summary["arm"]):
-        found = [cells.get((arm, fraction)) for fraction in fractions]
-        rows.append([arm, *("–" if row is None else _mean_text(row, signed=signed) for row in found)])
-    return Table(title, note, ["arm", *(share_text(fraction) for fraction in fractions)], rows)
+    found = {(row["arm"], row["fraction"]): row for row in summary.to_dict("records")}
+    task, rows, cells = summary["task"].iloc[0], [], Cells()
+    for number, arm in enumerate(dict.fromkeys(summary["arm"])):
+        own = [found.get((arm, fraction)) for fraction in fractions]
+        rows.append([arm, *("–" if row is None else mean_text(row, signed=signed, count=True) for row in own)])
+        cells.links[number, 0] = arm_anchor(arm)
+        for column, (fraction, row) in enumerate(zip(fractions, own, strict=True), start=1):
+            if row is not None:
+                cells.links[number, column] = trial_anchor(arm, task, fraction)
+    return Table(title, note, ["arm", *map(share_text, fractions)], rows, name, cells)
 
 
-def _mean_text(row: Mapping[Hashable, Any], *, signed: bool) -> str:
+def mean_text(row: Mapping[Hashable, Any], *, signed: bool = False, count: bool = False) -> str:
+    """Mean ± sample deviation of a row of `summarise`, three decimals, and the number of seeds where `count`."""
     number = f"{row['mean']:+.3f}" if signed else f"{row['mean']:.3f}"
     deviation = "" if pd.isna(row["deviation"]) else f" ± {row['deviation']:.3f}"
-    return f"{number}{deviation} (n={row['n']})"
+    return f"{number}{deviation}" + (f" (n={row['n']})" if count else "")
 
 
 def number_text(value: float | None) -> str:

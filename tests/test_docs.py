@@ -1,0 +1,218 @@
+"""The documents name only what exists: commands, options, params, stages, paths, links, excerpts of the code."""
+
+import ast
+import dataclasses
+import importlib.util
+import re
+import shutil
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import typer
+import yaml
+from dvc.cli.parser import get_main_parser  # type: ignore[import-untyped]
+from dvc.repo import Repo  # type: ignore[import-untyped]
+
+from pipeline.cli import app
+from pipeline.configure import compose, configure
+from pipeline.params import Runtime
+from pipeline.strict_yaml import read_yaml
+from tests.markdown import ROOT, Page, is_written
+
+FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+FILES += [*(ROOT / "data").glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [Page(path) for path in FILES]
+EVERY = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+CURRENT = [page for page in PAGES if page.name != "CHANGELOG.md"]  # that one also names what is gone
+SHELL = {"cd", "export", "git", "head", "mkdir", "open", "python3", "scontrol", "sed", "sleep", "source", "time", "["}
+PROGRAMS = SHELL | {"calico", "dask", "dvc", "make", "pytest", "python", "ruff", "mypy", "srun", "torchrun"}
+PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+RUNTIME = {field.name for field in dataclasses.fields(Runtime)}
+TOP = {path.name for path in ROOT.iterdir()} | {"reports", "data", "scratch", "live"}
+MADE_HERE = ("scratch", "live", "reports", ".venv", ".dvc/config.local", "data/imported")  # by programs; git ignores them
+
+
+def found(*program: str) -> list[tuple[str, list[str]]]:
+    """(page, words) of every command that starts so, on all pages."""
+    return [
+        (page.name, words)
+        for page in CURRENT
+        for words in [[word for word in words if word != "time"] for words in page.commands()]
+        if words[: len(program)] == list(program)
+    ]
+
+
+@EVERY
+def test_links_lead_to_files_and_headings(page: Page) -> None:
+    for link in page.links():
+        target, _, anchor = link.partition("#")
+        path = (page.path.parent / target).resolve() if target else page.path
+        assert path.exists(), f"{page.name}: {link}"
+        if anchor:
+            assert anchor in Page(path).anchors(), f"{page.name}: {link}"
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=lambda page: page.name)
+def test_paths_exist_or_are_written_by_a_stage(page: Page) -> None:
+    """Whatever stands in backticks and begins with a file or folder of the project; `{a,b}` and `*` are expanded."""
+    for word in page.words():
+        if "/" not in word or word.split("/")[0] not in TOP or word.startswith(MADE_HERE):
+            continue
+        plain = re.split(r"[<…@]|::", word)[0].rstrip(".,:")
+        braces = re.fullmatch(r"(.*)\{(.*)\}(.*)", plain)
+        options = [f"{braces[1]}{part.strip()}{braces[3]}" for part in braces[2].split(",")] if braces else [plain]
+        for option in options:
+            assert list(ROOT.glob(option)) or is_written(option), f"{page.name}: {word}"
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=lambda page: page.name)
+def test_params_in_backticks_exist(page: Page) -> None:
+    """`group.key` of params.yaml; `*` stands for any name, and a value may follow as `=` or `:`."""
+    for word in page.words():
+        key = re.split(r"[=:]", word)[0]
+        first, *rest = key.split(".")
+        if not rest or first not in {*PARAMS, "*"} or not re.fullmatch(r"[\w.*+-]+", key) or key.endswith(".py"):
+            continue
+        values: list[Any] = list(PARAMS.values()) if first == "*" else [PARAMS[first]]
+        for name in rest:
+            inner = [value for value in values if isinstance(value, dict)]
+            values = [value[n] for value in inner for n in (value if name == "*" else [name]) if n in value]
+        assert values, f"{page.name}: {word} is no key of params.yaml"
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=lambda page: page.name)
+def test_runtime_settings_exist(page: Page) -> None:
+    named = re.findall(r"`runtime\.yaml: ([a-z_, ]+)", page.prose)
+    unknown = {name.strip() for names in named for name in names.split(",")} - RUNTIME - {""}
+    assert not unknown, f"{page.name}: {unknown}"
+
+
+@EVERY
+def test_programs_are_known(page: Page) -> None:
+    assert {words[0] for words in page.commands()} <= PROGRAMS
+
+
+def test_calico_commands_parse() -> None:
+    """By the real parser: subcommand, options, number of arguments."""
+    assert len(found("calico")) > 30
+    root = typer.main.get_command(app)
+    for page, (_, *words) in found("calico"):
+        command, rest = root, words
+        try:
+            while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+                assert rest[0] in command.commands, f"{page}: calico {' '.join(words)}"
+                command, rest = command.commands[rest[0]], rest[1:]
+            command.make_context("calico", list(rest))
+        except click.exceptions.Exit:
+            pass  # --help
+        except click.ClickException as error:
+            pytest.fail(f"{page}: calico {' '.join(words)}: {error.format_message()}")
+
+
+def test_calico_configure(tmp_path: Path) -> None:
+    """Each of them on the committed choice."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    config = (tmp_path / "conf" / "config.yaml").read_text()
+    chosen = {tuple(words[2:]): page for page, words in found("calico", "configure") if page != "README.md"}
+    assert len(chosen) > 5
+    for assignments, page in chosen.items():
+        (tmp_path / "conf" / "config.yaml").write_text(config)
+        (tmp_path / "params.yaml").write_text("")
+        assert configure(assignments, root=tmp_path), f"{page}: calico configure {' '.join(assignments)}"
+
+
+def test_dvc_commands() -> None:
+    """By DVC's own parser; stages and plots that are named exist, and -S composes."""
+    assert len(found("dvc")) > 20
+    parser = get_main_parser()
+    with Repo(str(ROOT)) as repo:
+        stages = {name for stage in repo.index.stages for name in (stage.addressing, stage.addressing.split("@")[0])}
+    plots = {name for plot in yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"] for name in plot}
+    composed = set()
+    for page, (_, *words) in found("dvc"):
+        told = f"{page}: dvc {' '.join(words)}"
+        try:
+            given = parser.parse_args(words)
+        except Exception as error:  # DVC's parser raises a class of its own
+            pytest.fail(f"{told}: {error}")
+        targets = {target for target in getattr(given, "targets", None) or [] if not target.startswith("reports/")}
+        known = plots if words[0] == "plots" else stages
+        assert words[0] not in ("repro", "pull", "plots", "exp") or targets <= known, told
+        # Of a sweep the first value.
+        settings = [value.partition(",")[0] for option, value in pairwise(words) if option == "-S"]
+        if settings and tuple(settings) not in composed:
+            compose(ROOT / "conf", settings)
+            composed.add(tuple(settings))
+
+
+def test_python_modules_exist_and_take_the_options() -> None:
+    for page, words in found("python"):
+        if words[1] != "-m":
+            continue
+        module, *rest = words[2:]
+        spec = importlib.util.find_spec(module)
+        assert spec is not None and spec.origin is not None, f"{page}: {module}"
+        if module == "pytest":
+            assert [word for word in rest if word.startswith("tests/") and not (ROOT / word).exists()] == []
+        elif module.startswith("benchmarks."):
+            source = Path(spec.origin).read_text()
+            absent = [word for word in rest if word.startswith("--") and f'"{word}"' not in source]
+            assert absent == [], f"{page}: {module} {absent}"
+
+
+@pytest.mark.parametrize("target", sorted({words[1] for _, words in found("make")}))
+def test_make_targets(target: str) -> None:
+    done = subprocess.run(
+        ["make", target, "ROOT=/nowhere", "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.code("python")], ids=lambda page: page.name)
+def test_python_blocks_compile_and_their_imports_resolve(page: Page) -> None:
+    for block in page.code("python"):
+        if block.title:
+            continue  # an excerpt
+        for node in ast.walk(ast.parse(block.text)):
+            if isinstance(node, ast.ImportFrom):
+                module = importlib.import_module(node.module or "")
+                assert [name.name for name in node.names if not hasattr(module, name.name)] == []
+            elif isinstance(node, ast.Import):
+                assert all(importlib.util.find_spec(name.name) for name in node.names)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.code("yaml")], ids=lambda page: page.name)
+def test_yaml_blocks_are_strict_and_their_keys_exist(page: Page, tmp_path: Path) -> None:
+    for block in page.code("yaml"):
+        (tmp_path / "block.yaml").write_text(block.text)
+        content = read_yaml(tmp_path / "block.yaml")
+        if "runtime.yaml" in block.text.splitlines()[0]:
+            assert isinstance(content, dict) and set(content) <= RUNTIME
+
+
+def test_excerpts_stand_in_the_source() -> None:
+    """A block titled with a path holds lines of that file, word for word; `…` alone on a line leaves some out."""
+    excerpts = [(page.name, block) for page in PAGES for block in page.code("python") if block.title]
+    assert len(excerpts) >= 8
+    for page, block in excerpts:
+        source = (ROOT / block.title).read_text()
+        dedented = re.sub(r"^ +", "", source, flags=re.MULTILINE)
+        for part in re.split(r"^\s*# …\n", block.text, flags=re.MULTILINE):
+            lines = re.sub(r"^ +", "", part, flags=re.MULTILINE).strip()
+            assert lines and lines in dedented, f"{page}: {block.title}\n{part}"
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = Page(ROOT / "docs" / "README.md")
+    linked = {link.partition("#")[0] for link in index.links()}
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert pages - linked == set()
+
+
+def test_no_page_names_the_machine_it_was_written_on() -> None:
+    places = re.compile(r"/work/|/tmp/|/home/|/root/")
+    assert [page.name for page in PAGES if places.search(page.text)] == []
