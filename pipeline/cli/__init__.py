@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.corruptions import corruptions
+from pipeline.cli.doctor import doctor
 from pipeline.cli.help import EPILOG, Sections
 from pipeline.cli.lineage import audit, diff, export, lineage, ls
 from pipeline.cli.model import model
@@ -16,7 +17,7 @@ from pipeline.cli.view import view
 from pipeline.errors import user_errors
 
 SECTIONS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Prepare and run": (configure, survey, check, preflight),
+    "Prepare and run": (doctor, configure, survey, check, preflight),
     "Look": (view, corruptions, model, ls),
     "Audit": (audit, diff, lineage, export),
     "Repair": (replay,),
