@@ -79,7 +79,7 @@ def test_a_sound_project(project: Path) -> None:
 
 def test_a_folder_with_broken_params_and_nothing_else(tmp_path: Path) -> None:
     text = (ROOT / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(text.replace("eps:", "epz:", 1))
+    (tmp_path / "params.yaml").write_text(text.replace("\n  eps:", "\n  epz:", 1))
     code, told = doctor(tmp_path)
     assert (code, told["healthy"]) == (1, False)
     problems = {finding["subject"]: finding for finding in told["findings"] if finding["status"] == "problem"}
