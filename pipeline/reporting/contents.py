@@ -12,6 +12,7 @@ PLACES = {
     "Probes": "Pre-training",
     "Training curves": "Pre-training",
     "Embeddings": "Pre-training",
+    "Detections in the images": "Cameras",
     "Projection": "Cameras",
     "Map segmentation": "Maps",
 }

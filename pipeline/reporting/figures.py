@@ -31,6 +31,7 @@ MAP_COLOURS = {
 # Inches
 PANEL = 3.2
 LEFT, RIGHT, TOP, BOTTOM, GAP = 0.4, 0.15, 0.3, 0.85, 0.45
+TITLE_LINE = 0.17
 LEGEND_ENTRY = 1.6
 MOST_COLUMNS = 5
 
@@ -46,15 +47,15 @@ def draw_detections(
         panels: (title, predictions of one model).
         reach: half side of the square shown, metres.
     """
-    figure, axes = _panels(len(panels))
+    figure, axes = square_panels(len(panels))
     near = points[(np.abs(points[:, :2]) < reach).all(axis=1)]
     for axis, (title, predicted) in zip(axes, panels, strict=True):
         axis.scatter(near[:, 0], near[:, 1], s=0.25, c="#9aa0a8", linewidths=0, rasterized=True)
         sure = predicted.scores >= SHOWN_SCORE
         colours = [CLASS_COLOURS[DETECTION_CLASSES[label]] for label in predicted.classes[sure]]
-        _draw_boxes(axis, predicted.boxes[sure], colours, 1.8)
-        _draw_boxes(axis, truth.boxes, ["black"] * len(truth.boxes), 0.7)
-        _frame_panel(axis, f"{title} ({int(sure.sum())} boxes, {len(truth.boxes)} true)", reach)
+        draw_boxes(axis, predicted.boxes[sure], colours, 1.8)
+        draw_boxes(axis, truth.boxes, ["black"] * len(truth.boxes), 0.7)
+        frame_panel(axis, f"{title} ({int(sure.sum())} boxes, {len(truth.boxes)} true)", reach)
     shown = {
         DETECTION_CLASSES[label]
         for _, predicted in panels
@@ -62,7 +63,7 @@ def draw_detections(
     }
     handles = [Line2D([], [], color="black", linewidth=0.7, label="truth")]
     handles += [Line2D([], [], color=CLASS_COLOURS[name], label=name) for name in DETECTION_CLASSES if name in shown]
-    return _finish(figure, handles)
+    return finish(figure, handles)
 
 
 def draw_maps(truth: NDArray[np.bool_], panels: Sequence[tuple[str, NDArray[np.bool_]]], reach: float) -> Figure:
@@ -73,11 +74,11 @@ def draw_maps(truth: NDArray[np.bool_], panels: Sequence[tuple[str, NDArray[np.b
         panels: (title, predicted [C, S, S]).
         reach: half side of the map, metres.
     """
-    figure, axes = _panels(1 + len(panels))
+    figure, axes = square_panels(1 + len(panels))
     for axis, (title, masks) in zip(axes, [("truth", truth), *panels], strict=True):
         axis.imshow(_paint(masks), origin="lower", extent=(-reach, reach, -reach, reach), interpolation="nearest")
-        _frame_panel(axis, title, reach)
-    return _finish(figure, [Patch(color=colour, label=name) for name, colour in MAP_COLOURS.items()])
+        frame_panel(axis, title, reach)
+    return finish(figure, [Patch(color=colour, label=name) for name, colour in MAP_COLOURS.items()])
 
 
 def _paint(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -87,7 +88,7 @@ def _paint(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
     return image
 
 
-def _draw_boxes(axis: Axes, boxes: NDArray[np.float32], colours: list[Any], width: float) -> None:
+def draw_boxes(axis: Axes, boxes: NDArray[np.float32], colours: list[Any], width: float) -> None:
     """Outlines, and a line from the centre to the front of each box."""
     if len(boxes) == 0:
         return
@@ -98,30 +99,33 @@ def _draw_boxes(axis: Axes, boxes: NDArray[np.float32], colours: list[Any], widt
     axis.add_collection(LineCollection(list(np.stack([boxes[:, :2], front], axis=1)), colors=colours, linewidths=width))
 
 
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
+def square_panels(count: int, title_lines: int = 1) -> tuple[Figure, list[Axes]]:
     """Square panels of equal size; margins in inches, so that a figure of any number of panels looks the same."""
     rows = -(-count // MOST_COLUMNS)
     columns = -(-count // rows)
     width = LEFT + columns * PANEL + (columns - 1) * GAP + RIGHT
-    height = TOP + rows * PANEL + (rows - 1) * GAP + BOTTOM
+    top, between = (room + (title_lines - 1) * TITLE_LINE for room in (TOP, GAP))
+    height = top + rows * PANEL + (rows - 1) * between + BOTTOM
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(rows, columns, squeeze=False)
     figure.subplots_adjust(
-        LEFT / width, BOTTOM / height, 1 - RIGHT / width, 1 - TOP / height, wspace=GAP / PANEL, hspace=GAP / PANEL
+        LEFT / width, BOTTOM / height, 1 - RIGHT / width, 1 - top / height, wspace=GAP / PANEL, hspace=between / PANEL
     )
     for axis in axes.flat[count:]:
         axis.set_axis_off()
     return figure, list(axes.flat[:count])
 
 
-def _frame_panel(axis: Axes, title: str, reach: float) -> None:
+def frame_panel(axis: Axes, title: str, reach: float) -> None:
+    """Limits, title and the own car."""
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     axis.set_title(title, fontsize=9)
     axis.tick_params(labelsize=7)
     axis.plot(0, 0, marker="^", color="black", markersize=5)  # the own car, looking up
 
 
-def _finish(figure: Figure, handles: Sequence[Line2D | Patch]) -> Figure:
+def finish(figure: Figure, handles: Sequence[Line2D | Patch]) -> Figure:
+    """The same figure with a legend below its panels."""
     columns = max(1, int(figure.get_figwidth() / LEGEND_ENTRY))
     figure.legend(handles=list(handles), loc="lower center", ncols=columns, fontsize=8, frameon=False)
     return figure

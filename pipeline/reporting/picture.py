@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 FOLDER = "figures"  # beside the page
 DPI = 110
+SVG_DPI = 85  # so that six camera images fit into a megabyte
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ def save_picture(figure: Figure, folder: Path, name: str, caption: str) -> Pictu
         caption: what the figure shows, a sentence.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for suffix in (".png", ".svg"):
-        save_figure(figure, folder / f"{name}{suffix}")
+    save_figure(figure, folder / f"{name}.png")
+    save_figure(figure, folder / f"{name}.svg", SVG_DPI)
     return Picture(caption, name, (folder / f"{name}.png").read_bytes())
 
 

@@ -75,16 +75,16 @@ def draw_projection(root: Path, frame: Frame, boxes: NDArray[np.float32]) -> Fig
     """
     points, _, _ = load_points(root, frame, sweeps=0, ego_radius=1.0)
     cameras = {camera.channel: camera for camera in frame.cameras}
-    figure = Figure(figsize=(18, 7.2), layout="constrained")
+    figure = Figure(figsize=(13.5, 5.4), layout="constrained")
     axes = figure.subplots(2, 3)
     for axis, channel in zip(axes.flat, CAMERA_CHANNELS, strict=True):
         axis.set_axis_off()
-        axis.set_title(channel, fontsize=10)
+        axis.set_title(channel, fontsize=9)
         if channel in cameras:
             _draw_camera(axis, root, cameras[channel], points, boxes)
     scale = ScalarMappable(Normalize(MIN_DEPTH, MAX_DEPTH), "turbo_r")
     figure.colorbar(scale, ax=axes, label="depth, metres", shrink=0.8, extend="max")
-    figure.suptitle(f"{frame.scene} {frame.token}: LiDAR points by depth, true boxes white")
+    figure.suptitle(f"{frame.scene} {frame.token}: LiDAR points by depth, true boxes white", fontsize=10)
     return figure
 
 
@@ -92,11 +92,11 @@ def _draw_camera(
     axis: Axes, root: Path, camera: Camera, points: NDArray[np.float32], boxes: NDArray[np.float32]
 ) -> None:
     width, height = camera.size
-    axis.imshow(decode_jpeg(root / camera.path, camera.size, 1))
+    axis.imshow(decode_jpeg(root / camera.path, camera.size, 1), rasterized=True)
     pixels, depth = project(camera, points)
     # One scale for all panels: a panel scaled to its own depths would hide a camera that is off.
     colours = Normalize(MIN_DEPTH, MAX_DEPTH)
-    dots = axis.scatter(pixels[:, 0], pixels[:, 1], c=depth, norm=colours, s=2.5, cmap="turbo_r", linewidths=0)
+    dots = axis.scatter(pixels[:, 0], pixels[:, 1], c=depth, norm=colours, s=1.6, cmap="turbo_r", linewidths=0)
     dots.set_rasterized(True)
     axis.add_collection(LineCollection(list(box_edges(camera, boxes)), colors="white", linewidths=0.7))
     axis.set_xlim(-0.5, width - 0.5)

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
+from pipeline.reporting.arm_styles import ArmStyle
 from pipeline.reporting.picture import Picture, save_picture
+from pipeline.reporting.robustness_figures import FULL, draw_bars, draw_radar, draw_severities, rates_by_severity
 from pipeline.reporting.table import Table
 from pipeline.robustness.summary import EVERY, mean_over_types, measure_types, over_seeds
 
@@ -26,7 +27,7 @@ class Robustness:
         """`scores` as `read_stress` gives them; the others as in `measure_types`."""
         types = measure_types(scores, scratch, reference)
         self.types, self.means = over_seeds(types), over_seeds(mean_over_types(types))
-        self.reference = reference
+        self.scores, self.reference = scores, reference
         self.bases = list(dict.fromkeys(scratch.values()))
         self.severities = ", ".join(dict.fromkeys(map(str, scores["severity"])))
 
@@ -59,28 +60,33 @@ class Robustness:
         drawn = self._drawn()
         (out / CURVE).write_text(_csv([["type", "arm", "RR", "CE"], *([_plain(v) for v in row] for row in drawn)]))
 
-    def draw(self, out: Path) -> list[Picture]:
-        """Bars of every arm's resilience rate on every type, in `out`; none where there is nothing."""
-        drawn = self._drawn()
-        if not drawn:
-            return []
-        (trial, metrics), *_ = self._trials().items()
-        names, arms = list(dict.fromkeys(row[0] for row in drawn)), list(dict.fromkeys(row[1] for row in drawn))
-        height = {(name, arm): rate for name, arm, rate, _ in drawn}
-        figure = Figure(figsize=(max(6.0, 0.62 * len(names)), 3.8), layout="constrained")
-        panel, width = figure.subplots(), 0.8 / len(arms)
-        for number, arm in enumerate(arms):
-            places = np.arange(len(names)) + (number - (len(arms) - 1) / 2) * width
-            panel.bar(places, [height.get((name, arm), np.nan) for name in names], width, label=arm)
-        panel.axhline(100, color="#9aa0a8", linewidth=0.8)
-        panel.set_xticks(np.arange(len(names)), names, rotation=60, ha="right", fontsize=7)
-        panel.set_ylabel(f"RR of {metrics[0]}, %")
-        panel.tick_params(axis="y", labelsize=7)
-        panel.legend(fontsize=7, ncols=len(arms), loc="upper left", bbox_to_anchor=(0, 1.12), frameon=False)
-        caption = (
-            f"Share of the clean {metrics[0]} that is left under each type of corruption ({trial}), mean over seeds"
-        )
-        return [save_picture(figure, out, PICTURE, caption)]
+    def draw(self, styles: Mapping[str, ArmStyle], out: Path) -> list[Picture]:
+        """Bars and a radar over the types, and lines over severities, of every trial by its first metric, in `out`."""
+        pictures = []
+        for trial, (metric, *_) in self._trials().items():
+            rates = self._rates(trial, metric, "RR").rename(columns={"type": "kind"})
+            rates["kind"] = rates["family"] + ": " + rates["kind"]
+            own = self.scores[(self.scores["trial"] == trial) & (self.scores["metric"] == metric)]
+            left = f"Share of the clean {metric} that is left under corruption ({trial}; severities {self.severities})"
+            above = int((rates["mean"] > FULL).sum())
+            clipped = f"; {above} values above 100 are drawn at 100" if above else ""
+            drawn = {
+                "types": (draw_bars(rates, metric, styles), "by type, mean and sample deviation over seeds"),
+                "radar": (
+                    draw_radar(rates, metric, styles),
+                    f"an axis per type, mean over seeds{clipped}; open where a type strikes no sensor of the arm",
+                ),
+                "severity": (
+                    draw_severities(rates_by_severity(own), metric, styles),
+                    "by severity, mean over the types of a family, deviation over seeds",
+                ),
+            }
+            pictures += [
+                save_picture(figure, out, f"{PICTURE}-{trial}-{kind}", f"{left}: {how}.")
+                for kind, (figure, how) in drawn.items()
+                if figure is not None
+            ]
+        return pictures
 
     def _trials(self) -> dict[str, list[str]]:
         pairs = dict.fromkeys(zip(self.types["trial"], self.types["metric"], strict=True))
@@ -97,6 +103,10 @@ class Robustness:
                 for family, kind, arm in keys
             ]
         return []
+
+    def _rates(self, trial: str, metric: str, measure: str) -> pd.DataFrame:
+        own = self.types
+        return own[(own["trial"] == trial) & (own["metric"] == metric) & (own["measure"] == measure)].copy()
 
     def _mean_table(self, trial: str, metric: str, *, brief: bool = False) -> Table:
         own = self.means[(self.means["trial"] == trial) & (self.means["metric"] == metric)]

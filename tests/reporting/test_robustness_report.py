@@ -5,15 +5,22 @@ import io
 from pathlib import Path
 from typing import Any
 
+import matplotlib.colors
 import matplotlib.image
+import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.container import BarContainer
 
 from pipeline.errors import UserError
+from pipeline.reporting.arm_styles import arm_styles
 from pipeline.reporting.robustness import CURVE, PICTURE, TABLE, Robustness
+from pipeline.reporting.robustness_figures import draw_bars, draw_radar, rates_by_severity
 from pipeline.robustness.record import CONDITIONS, read_stress, write_stress
 
 ARMS = ["scratch-L", "ours-LC"]
 CELLS = ["detection-0.1-0", "detection-0.1-1"]
+STYLES = arm_styles(ARMS)
 SCRATCH = {"scratch-L": "scratch-L", "ours-LC": "scratch-L"}
 
 
@@ -106,18 +113,81 @@ def test_numbers_for_dvc(robustness: Robustness, tmp_path: Path) -> None:
     assert {row["metric"] for row in every} == {"NDS", "mAP"} and {row["n"] for row in every} == {"2"}
 
 
-def test_the_figure_has_a_bar_for_every_arm_and_is_reproducible(robustness: Robustness, tmp_path: Path) -> None:
-    (picture,) = robustness.draw(tmp_path)
-    assert picture.name == PICTURE and "NDS" in picture.caption
-    image = matplotlib.image.imread(tmp_path / f"{PICTURE}.png")[..., :3]
-    for colour in (0x1F77B4, 0xFF7F0E):  # the first two of matplotlib's cycle
-        wanted = [(colour >> shift & 255) / 255 for shift in (16, 8, 0)]
-        assert (abs(image - wanted).max(axis=-1) < 0.01).sum() > 500
-    assert robustness.draw(tmp_path)[0].png == picture.png
+def test_the_figures_have_a_bar_and_a_line_for_every_arm_and_are_reproducible(
+    robustness: Robustness, tmp_path: Path
+) -> None:
+    """Two types are too few for a radar; only the LiDAR's fog has several severities."""
+    pictures = robustness.draw(STYLES, tmp_path)
+    assert [picture.name for picture in pictures] == [
+        f"{PICTURE}-detection-0.1-{kind}" for kind in ("types", "severity")
+    ]
+    assert all("NDS" in picture.caption and "severities 1, 2" in picture.caption for picture in pictures)
+    for picture in pictures:
+        image = matplotlib.image.imread(tmp_path / f"{picture.name}.png")[..., :3]
+        for arm in ARMS:
+            wanted = matplotlib.colors.to_rgb(STYLES[arm].colour)
+            assert (abs(image - wanted).max(axis=-1) < 0.01).sum() > 100
+    assert robustness.draw(STYLES, tmp_path) == pictures
+
+
+def test_the_bars_are_the_numbers_of_the_table() -> None:
+    rates = pd.DataFrame(
+        [
+            ("lidar: fog", "ours-LC", 60.0, 5.0),
+            ("lidar: fog", "scratch-L", 40.0, 2.0),
+            ("camera: fog", "ours-LC", 90.0, 1.0),
+        ],
+        columns=["kind", "arm", "mean", "deviation"],
+    )
+    (panel,) = draw_bars(rates, "NDS", STYLES).axes
+    bars = {
+        bar.get_label(): [float(patch.get_height()) for patch in bar]
+        for bar in panel.containers
+        if isinstance(bar, BarContainer)
+    }
+    assert bars["ours-LC"] == [60, 90]
+    assert bars["scratch-L"][0] == 40 and np.isnan(bars["scratch-L"][1])
+
+
+def test_a_radar_is_closed_and_ends_at_a_hundred_and_has_a_gap_where_nothing_strikes() -> None:
+    kinds = ["lidar: fog", "lidar: snow", "camera: fog"]
+    rates = pd.DataFrame(
+        [(kind, "ours-LC", value, 0.0) for kind, value in zip(kinds, (50.0, 104.0, 80.0), strict=True)]
+        + [(kind, "scratch-L", 70.0, 0.0) for kind in kinds[:2]],
+        columns=["kind", "arm", "mean", "deviation"],
+    )
+    figure = draw_radar(rates, "NDS", STYLES)
+    assert figure is not None
+    lines = {line.get_label(): np.asarray(line.get_ydata(), float) for line in figure.axes[0].lines}
+    assert lines["ours-LC"].tolist() == [50, 100, 80, 50]
+    assert lines["scratch-L"][:2].tolist() == [70, 70] and np.isnan(lines["scratch-L"][2])
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == [
+        "lidar\nfog",
+        "lidar\nsnow",
+        "camera\nfog",
+    ]
+    assert draw_radar(rates[rates["kind"] != "camera: fog"], "NDS", STYLES) is None
+
+
+def test_rates_by_severity_compare_the_same_types(tmp_path: Path) -> None:
+    """Snow was tried at one severity only, so it counts for none."""
+    folder = tmp_path / "ours-LC" / "lidar"
+    folder.mkdir(parents=True)
+    tried = {
+        ("fog", 1): {CELLS[0]: scores(0.4), CELLS[1]: scores(0.8)},
+        ("fog", 2): {CELLS[0]: scores(0.2), CELLS[1]: scores(0.2)},
+        ("snow", 1): {CELLS[0]: scores(0.0), CELLS[1]: scores(0.0)},
+    }
+    write_stress(folder, {CELLS[0]: scores(0.8), CELLS[1]: scores(0.8)}, tried)
+    found = read_stress(tmp_path, ["ours-LC"], ["lidar"])
+    rates = rates_by_severity(found[found["metric"] == "NDS"]).set_index("severity")
+    assert rates["mean"].to_dict() == pytest.approx({1: 75, 2: 25})
+    assert rates["deviation"].to_dict() == pytest.approx({1: 50 / 2**0.5, 2: 0})
+    assert set(rates["n"]) == {2}
 
 
 def test_without_a_robustness_test_there_is_nothing_to_show(tmp_path: Path) -> None:
     empty = Robustness(read_stress(tmp_path, ARMS, []), SCRATCH, "scratch-L")
-    assert (empty.tables(), empty.brief(), empty.draw(tmp_path), empty.metrics()) == ([], [], [], {})
+    assert (empty.tables(), empty.brief(), empty.draw(STYLES, tmp_path), empty.metrics()) == ([], [], [], {})
     empty.write(tmp_path)
     assert len((tmp_path / CURVE).read_text().splitlines()) == len((tmp_path / TABLE).read_text().splitlines()) == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import timm
 import yaml
@@ -25,6 +26,7 @@ from pipeline.frames.points import read_points
 from pipeline.params import CameraMethod, LidarMethod, Runtime, load_params
 from pipeline.regions.builder import build_regions
 from pipeline.regions.store import RegionStore
+from pipeline.reporting.embedding import EmbeddingMap, embedding_maps
 from pipeline.reporting.probes import draw_probes, probe_table
 from stages import distill_camera, pretrain_lidar, probe_camera, probe_lidar, start
 
@@ -153,6 +155,10 @@ def test_every_method_trains_through_its_stage(project: Path) -> None:
     assert one["plrc"] == pytest.approx(first["plrc"], rel=1e-4)
     assert one["rapc"] == pytest.approx(first["rapc"], rel=1e-4)
     assert len(set(first.values())) == len(first)
+    every = [("pretrain_lidar", name) for name in LIDAR_TERMS] + [("distill_camera", name) for name in CAMERA_TERMS]
+    trained_folders = [Path("data/checkpoints", stage, method) for stage, method in every]
+    maps = embeddings(trained_folders)
+    assert len(maps) == 2 * len(every) and all(np.isfinite(own.colours).all() for own in maps)
     start.main("simipu")
     assert {name.split(".")[0] for name in load_weights(Path("data/checkpoints/start/simipu"))} == {"lidar", "camera"}
 
@@ -193,6 +199,33 @@ def test_checkpoints_are_probed_step_by_step(project: Path) -> None:
     assert [row[0] for row in table.rows] == [*TRAINED, "cell statistics", "chance"]
     (picture,) = draw_probes(Path("data/probes"), project)
     assert picture.png.startswith(b"\x89PNG")
+    maps = embeddings([Path("data/checkpoints", name) for name in TRAINED])
+    assert [own.title for own in maps] == [
+        f"{name}, {step}" for name in TRAINED for step in ("untrained", "after 3 steps")
+    ]
+    size = load_params().networks.grid.feature_grid.size
+    for own in maps:
+        assert own.colours.shape == (size, size, 3)
+        assert 0 <= own.colours.min() < own.colours.max() <= 1
+        assert 0 < own.share <= 1
+    assert not np.array_equal(maps[0].colours, maps[1].colours)
+    again = embeddings([Path("data/checkpoints", name) for name in TRAINED])
+    assert all(np.array_equal(one.colours, two.colours) for one, two in zip(maps, again, strict=True))
+    # Without its teacher beside it a camera is shown in components of its own, which hold more of its variance.
+    assert embeddings([Path("data/checkpoints", TRAINED[1])])[-1].share > maps[-1].share
+    content = yaml.safe_load(Path("params.yaml").read_text())
+    content["networks"]["embedding"] += 1
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match="do not fit params") as caught:
+        embeddings([Path("data/checkpoints", TRAINED[0])])
+    assert "size mismatch" in caught.value.problem and "dvc repro" in caught.value.remedy
+
+
+def embeddings(checkpoints: list[Path]) -> list[EmbeddingMap]:
+    """Maps of the first validation frame."""
+    params = load_params()
+    index = FrameIndex.open(Path("data/index"), Path(params.dataset.root))
+    return embedding_maps(params, index, index.split(params.dataset.val_split)[0], checkpoints)
 
 
 def test_a_camera_branch_starts_from_a_weight_file(project: Path) -> None:

@@ -1,0 +1,34 @@
+"""The figure of BEV embeddings: one network beside the other, seen from above."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from pipeline.reporting.embedding import EmbeddingMap
+from pipeline.reporting.figures import draw_boxes, finish, frame_panel, square_panels
+
+
+def draw_embeddings(
+    points: NDArray[np.float32], boxes: NDArray[np.float32], maps: Sequence[EmbeddingMap], reach: float
+) -> Figure:
+    """The points of the frame, then a panel per network; the same boxes on all of them.
+
+    Args:
+        points: [N, >= 2], metres, LiDAR frame; x to the right, y upwards (ahead) in the figure.
+        boxes: float32 [K, 9] in `BOX_FIELDS` order, LiDAR frame; drawn to find things again, no network has seen them.
+        maps: what to show.
+        reach: metres from the sensor to the edge of the maps.
+    """
+    figure, axes = square_panels(1 + len(maps), title_lines=2)
+    near = points[(np.abs(points[:, :2]) < reach).all(axis=1)]
+    axes[0].scatter(near[:, 0], near[:, 1], s=0.6, c="#5c6570", linewidths=0, rasterized=True)
+    frame_panel(axes[0], "LiDAR points", reach)
+    for axis, own in zip(axes[1:], maps, strict=True):
+        axis.imshow(own.colours, origin="lower", extent=(-reach, reach, -reach, reach), interpolation="nearest")
+        frame_panel(axis, f"{own.title}\n{100 * own.share:.0f} % of the variance shown", reach)
+    for axis, colour in zip(axes, ["black"] + ["white"] * len(maps), strict=True):
+        draw_boxes(axis, boxes, [colour] * len(boxes), 0.7)
+    return finish(figure, [Line2D([], [], color="black", linewidth=0.7, label="true boxes (white on the maps)")])
