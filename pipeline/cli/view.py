@@ -10,7 +10,6 @@ from pipeline.cli.completion import complete_arm, complete_corruption
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from pipeline.viewing.viewed_frame import ViewedFrame
     from pipeline.viewing.viewer import Viewer
 
 FOLDER = Path("scratch/view")
@@ -33,7 +32,8 @@ def view(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the corruptions.")] = 0,
-    regions: Annotated[bool, typer.Option("--regions", help="Its regions alone, large.")] = False,
+    regions: Annotated[bool, typer.Option("--regions", help="Its regions alone, and why others are none.")] = False,
+    embedding: Annotated[bool, typer.Option("--embedding", help="What pre-trained networks see of it.")] = False,
     rerun: Annotated[bool, typer.Option("--rerun", help="Write a recording for the Rerun viewer instead.")] = False,
     scene: Annotated[bool, typer.Option("--scene", help="With --rerun: all key frames of its scene.")] = False,
     out: Annotated[
@@ -52,6 +52,7 @@ def view(
       calico view
       calico view 3f2a91 --arm prc-L --out frame.svg
       calico view --corruption fog:2 --corruption calibration_drift:1
+      calico view --embedding
       calico view --rerun --scene
     """
     from pipeline.artifacts.card import dump_json
@@ -61,69 +62,68 @@ def view(
     from pipeline.viewing.viewer import Viewer
 
     conditions = [read_condition(text) for text in corruption or []]
-    _check(regions, rerun, scene, bool(conditions), out)
+    kinds = {"regions": regions, "embedding": embedding, "rerun": rerun}
+    kind = next((kind for kind, wanted in kinds.items() if wanted), "sheet")
+    _check(sum(kinds.values()), kind, scene, bool(conditions), out)
     viewer = Viewer.open(load_params(), arm, conditions, seed)
     position = choose_frame(viewer.index, token, viewer.validation)
-    words = [viewer.index[position].token, *(one.name for one in conditions), *(["scene"] if scene else [])]
-    path = out or FOLDER / f"{'-'.join([*words, *(['regions'] if regions else [])])}.{'rrd' if rerun else 'png'}"
+    frame = viewer.index[position]
+    words = [condition.name for condition in conditions] + ["scene"] * scene
+    suffix = ".rrd" if kind == "rerun" else ".png"
+    path = out or FOLDER / ("-".join([frame.token, *words, *([kind] if regions or embedding else [])]) + suffix)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if rerun:
+    if kind == "rerun":
         from pipeline.viewing.recording import write_recording
 
         positions = viewer.scene_of(position) if scene else [position]
-        count = write_recording(viewer.look(positions), "-".join(words), viewer.predictor, path)
-        told: dict[str, Any] = {"frames": count}
+        name = "-".join([frame.token, *words])
+        told: dict[str, Any] = {"frames": write_recording(viewer.look(positions), name, viewer.predictor, path)}
     else:
         from pipeline.reporting.picture import save_figure
 
-        [viewed] = viewer.look([position])
-        title = "   ".join([viewed.frame.scene, viewed.frame.token, viewer.split_of(position), *words[1:]])
-        save_figure(_draw(viewed, viewer, title, regions), path)
-        told = _counts(viewed)
+        figure, told = _draw(kind, viewer, position, words)
+        save_figure(figure, path)
     if json:
-        told = {"token": words[0], "scene": viewer.index[position].scene, "wrote": str(path), **told}
-        typer.echo(dump_json(told).decode(), nl=False)
-    else:
         typer.echo(
-            f"wrote {path}: " + ", ".join(f"{count} {what}" for what, count in told.items() if count is not None)
+            dump_json({"token": frame.token, "scene": frame.scene, "wrote": str(path), **told}).decode(), nl=False
         )
+    else:
+        counts = ", ".join(f"{count} {what}" for what, count in told.items() if count is not None)
+        typer.echo(f"wrote {path}: {counts}")
 
 
-def _check(regions: bool, rerun: bool, scene: bool, corrupted: bool, out: Path | None) -> None:
+def _check(kinds: int, kind: str, scene: bool, corrupted: bool, out: Path | None) -> None:
     """Raises UserError where options do not go together."""
     from pipeline.errors import UserError
 
-    if scene and not rerun:
+    if kinds > 1:
+        problem, remedy = "these are pictures of their own", "choose one of --regions, --embedding and --rerun"
+        raise UserError(problem, where="command line", remedy=remedy)
+    if scene and kind != "rerun":
         raise UserError("--scene is for recordings", where="command line: --scene", remedy="add --rerun")
-    if regions and (rerun or corrupted):
-        problem = "--regions draws the regions of a clean sweep, and nothing else"
-        raise UserError(problem, where="command line: --regions", remedy="leave --rerun and --corruption out")
-    suffixes = (".rrd",) if rerun else (".png", ".svg")
+    if corrupted and kind in ("regions", "embedding"):
+        problem = f"--{kind} shows what was made of clean frames"
+        raise UserError(problem, where=f"command line: --{kind}", remedy="leave --corruption out")
+    suffixes = (".rrd",) if kind == "rerun" else (".png", ".svg")
     if out is not None and out.suffix not in suffixes:
-        problem = f"the file cannot be written as {out.suffix or 'a file without a suffix'}"
-        raise UserError(
-            problem, where="command line: --out", remedy=f"name a file that ends with {' or '.join(suffixes)}"
-        )
+        remedy = f"name a file that ends with {' or '.join(suffixes)}"
+        raise UserError(f"{out} cannot be written", where="command line: --out", remedy=remedy)
 
 
-def _draw(viewed: "ViewedFrame", viewer: "Viewer", title: str, regions: bool) -> "Figure":
-    from pipeline.errors import UserError
-    from pipeline.reporting.regions import draw_regions
+def _draw(kind: str, viewer: "Viewer", position: int, words: list[str]) -> "tuple[Figure, dict[str, Any]]":
+    """The picture and the counts that are told of it; None where something is missing altogether."""
+    from pipeline.viewing.pictures import draw_frame_embeddings, draw_frame_regions
     from pipeline.viewing.sheet import draw_sheet
 
-    if not regions:
-        return draw_sheet(viewed, title, viewer.predictor, viewer.params.networks.grid.reach)
-    if viewed.regions is None:
-        raise UserError("the frame has no regions", where="data/regions", remedy="run `dvc repro regions`")
-    return draw_regions(viewed.points, viewed.regions)
-
-
-def _counts(viewed: "ViewedFrame") -> dict[str, int | None]:
-    """How much of each there is; None where it is missing altogether."""
-    return {
+    if kind != "sheet":
+        return {"regions": draw_frame_regions, "embedding": draw_frame_embeddings}[kind](viewer, position)
+    [viewed] = viewer.look([position])
+    title = "   ".join([viewed.frame.scene, viewed.frame.token, viewer.split_of(position), *words])
+    counts = {
         "points": len(viewed.points),
         "regions": None if viewed.regions is None else len({*viewed.regions[viewed.regions >= 0].tolist()}),
         "images": len(viewed.images),
         "true boxes": None if viewed.truth is None else len(viewed.truth.boxes),
         "predicted boxes": None if viewed.predicted is None else len(viewed.predicted.boxes),
     }
+    return draw_sheet(viewed, title, viewer.predictor, viewer.params.networks.grid.reach), counts

@@ -98,6 +98,7 @@ def test_only_an_index_is_needed(params: Params) -> None:
     assert (told["regions"], told["true boxes"], told["predicted boxes"]) == (None, None, None)
     assert told["points"] > 1000
     assert "run `dvc repro regions`" in refused("--regions").remedy
+    assert "run `dvc repro pretrain_lidar" in refused("--embedding").remedy
     assert "dvc repro prepare" in refused("--corruption", "object_dropout:1").remedy
 
 
@@ -105,6 +106,7 @@ def test_regions_alone(params: Params) -> None:
     told = view("--regions")
     assert told["wrote"].endswith("-regions.png")
     assert Path(told["wrote"]).stat().st_size > 30_000
+    assert (told["regions"] > 3, told["rejected clusters"] > 3) == (True, True)
 
 
 def test_a_corruption_strikes_both_sensors_and_the_model_runs_on_it(submitted: tuple[FrameIndex, Labels]) -> None:
@@ -148,7 +150,8 @@ def test_a_corruption_strikes_both_sensors_and_the_model_runs_on_it(submitted: t
         (["--corruption", "fog"], "write one of fog:1, fog:2, fog:3"),
         (["--corruption", "fog:4"], "write one of fog:1, fog:2, fog:3"),
         (["--scene"], "add --rerun"),
-        (["--regions", "--corruption", "fog:1"], "leave --rerun and --corruption out"),
+        (["--regions", "--corruption", "fog:1"], "leave --corruption out"),
+        (["--embedding", "--rerun"], "choose one of --regions, --embedding and --rerun"),
         (["--out", "frame.gif"], "ends with .png or .svg"),
         (["--rerun", "--out", "frame.png"], "ends with .rrd"),
     ],
