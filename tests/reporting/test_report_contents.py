@@ -67,6 +67,14 @@ def test_an_artifact_that_was_swapped_is_told(report_project: Path, path: str, t
     assert all(name in found.lineage for name in told)
 
 
+def test_what_was_imported_is_not_followed_into_this_workspace(report_project: Path) -> None:
+    """`dvc import` leaves a .dvc file beside it; its inputs are those of another commit."""
+    Path(f"{PRC}.dvc").write_text("")
+    chain = recorded_chain([Path("data/checkpoints/start/prc-L")])
+    assert list(chain) == [PRC, "data/checkpoints/start/prc-L"]
+    assert chain[PRC].inputs == () and chain[PRC].identity == identity(Path(PRC))
+
+
 def test_without_scores_maps_cameras_and_stress_the_page_says_so(report_project: Path) -> None:
     """The official test set has no truth: its cells hold no numbers."""
     content = yaml.safe_load(Path("params.yaml").read_text())
