@@ -33,7 +33,14 @@ PROGRAMS = SHELL | {"calico", "dask", "dvc", "make", "pytest", "python", "ruff",
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
 RUNTIME = {field.name for field in dataclasses.fields(Runtime)}
 TOP = {path.name for path in ROOT.iterdir()} | {"reports", "data", "scratch", "live"}
-MADE_HERE = ("scratch", "live", "reports", ".venv", ".dvc/config.local", "data/imported")  # by programs; git ignores them
+MADE_HERE = (
+    "scratch",
+    "live",
+    "reports",
+    ".venv",
+    ".dvc/config.local",
+    "data/imported",
+)  # by programs; git ignores them
 
 
 def found(*program: str) -> list[tuple[str, list[str]]]:

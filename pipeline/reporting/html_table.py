@@ -17,7 +17,7 @@ def sort_key(text: str) -> float | None:
     Of `9/49 = 18 [10, 31]` and of `0.2 → 0.3` that is what stands behind the sign; elsewhere the first number, if the
     cell begins with it.
     """
-    found = NUMBER.match(re.split(r"[=→]", text)[-1].strip())
+    found = NUMBER.match(re.split(r" = | → ", text)[-1].strip())
     return float(found[1].replace(",", "")) if found else None
 
 

@@ -126,7 +126,7 @@ def draw_lineage(chain: Chain, arms: Sequence[str], root: str) -> str:
     order = {arm: number for number, arm in enumerate(arms)}
     boxes.sort(key=lambda box: order.get(arm[2], len(order)) if (arm := BY_ARM.fullmatch(box.key)) else len(order))
     ends = [key for key in groups if key not in read]
-    boxes.append(Box(root, [root, "this page", "all of it"], ends, f"#{artifact_anchor(root)}", root, "used"))
+    boxes.append(Box(root, [root, "this page", "all of it"], ends, "#Overview", root, "used"))
     return draw(without_detours(boxes), BOX, GAP, downwards=True, label="lineage of this report")
 
 

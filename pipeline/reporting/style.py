@@ -76,8 +76,8 @@ for (const table of document.querySelectorAll("main table")) {
       table.classList.add("sorted");
       const order = (left, right) => {
         const [a, b] = [left.cells[column], right.cells[column]], [x, y] = [a.dataset.key, b.dataset.key];
-        if (x === "" || y === "") return (x === "") - (y === "");
-        if (x !== undefined && y !== undefined) return sign * (x - y);
+        if (x && y) return sign * (x - y);
+        if (x || y || x === "" || y === "") return (y ? 1 : 0) - (x ? 1 : 0);
         return sign * a.textContent.localeCompare(b.textContent);
       };
       table.tBodies[0].append(...[...table.tBodies[0].rows].sort(order));

@@ -3,9 +3,11 @@
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import cv2
 import matplotlib.image
 import numpy as np
 import pytest
@@ -15,26 +17,35 @@ from pipeline.errors import UserError
 from pipeline.evaluation.detection import ScoredBoxes
 from pipeline.evaluation.map_segmentation import MapPictures
 from pipeline.reporting.figures import draw_detections, draw_maps
-from pipeline.reporting.page import Report, print_tables, render_html, render_markdown
+from pipeline.reporting.html_page import LARGE, render_html
+from pipeline.reporting.html_table import sort_key
+from pipeline.reporting.page import Block, Report, Section, print_tables, render_markdown
 from pipeline.reporting.picture import Picture, save_figure
-from pipeline.reporting.table import Table
+from pipeline.reporting.table import Cells, Table
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "link"}
 
 
 @pytest.fixture
 def report() -> Report:
-    table = Table("detection: mAP", "Mean <over> seeds.", ["arm", "10 %"], [["scratch-L", "0.200 ± 0.141 (n=2)"]])
-    return Report(
-        "CALICO & friends",
-        "Intro.",
-        ["calico-map 0.1-0 is empty"],
-        [table],
-        [("Maps", [Picture("A map", "map", PNG)])],
+    links = Cells(links={(0, 1): "cell-scratch-L"})
+    rows = [["scratch-L", "0.200 ± 0.141 (n=2)"]]
+    table = Table("detection: mAP", "Mean <over> seeds.", ["arm", "10 %"], rows, "main", links)
+    cells = Table("Cells of scratch-L", "", ["seed"], [["0"]], "cells_scratch-L", Cells(places={0: "cell-scratch-L"}))
+    block = Block(
+        "scratch-L", "arm-scratch-L", [("start", "<random>")], cells, [("dvc repro evaluate@scratch-L", "all")]
     )
+    return Report(
+        "CALICO & friends", "Intro of `dvc repro`.", ["calico-map 0.1-0 is empty"],
+        [
+            Section("Results", tables=[table]),
+            Section("Maps", groups=[("Maps", [Picture("A map", "map", PNG)])]),
+            Section("How to reproduce", blocks=[block]),
+        ],
+    )  # fmt: skip
 
 
 class Checker(HTMLParser):
@@ -59,14 +70,54 @@ def test_page_is_self_contained(report: Report) -> None:
     checker = Checker()
     checker.feed(page)
     assert checker.open == []
-    sources = [value or "" for name, value in checker.attributes if name in ("src", "href", "srcset", "action", "data")]
-    assert sources
-    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    sources = [value or "" for name, value in checker.attributes if name in ("src", "srcset", "action", "data")]
+    assert [source.partition(",")[0] for source in sources] == ["data:image/png;base64"]
     assert base64.b64decode(sources[0].split(",")[1]) == PNG
-    assert not re.search(r"https?:|url\(|@import|<script|<link|<iframe", page)
+    links = {value or "" for name, value in checker.attributes if name == "href"} - {"data:,"}
+    assert {link for link in links if not link.startswith("#")} == {
+        "tables/main.csv", "tables/main.tex", "tables/cells_scratch-L.csv", "tables/cells_scratch-L.tex",
+        "figures/map.png", "figures/map.svg",
+    }  # fmt: skip
+    ids = {value for name, value in checker.attributes if name == "id"}
+    assert {link[1:] for link in links if link.startswith("#")} <= ids
+    assert not re.search(r"https?:|url\(|@import|<iframe|<script src|unsafe-inline", page)
     assert "Mean &lt;over&gt; seeds." in page
-    assert "CALICO &amp; friends" in page
+    assert "CALICO &amp; friends" in page and "&lt;random&gt;" in page
+    assert "Intro of <code>dvc repro</code>." in page
     assert "prefers-color-scheme: dark" in page
+
+
+def test_scores_link_to_cells_and_arms_to_their_blocks(report: Report) -> None:
+    page = render_html(report)
+    assert '<a href="#cell-scratch-L">0.200 ± 0.141 (n=2)</a>' in page
+    assert '<a href="#arm-scratch-L">scratch-L</a>' in page
+    assert '<tr id="cell-scratch-L">' in page
+
+
+def test_a_photograph_is_embedded_small_and_in_full_size(report: Report) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3)).repeat(8, axis=0).repeat(8, axis=1)
+    smooth = cv2.GaussianBlur(noise.astype(np.uint8), (9, 9), 0)
+    png = cv2.imencode(".png", smooth)[1].tobytes()
+    assert len(png) > LARGE
+    large = replace(report, sections=[Section("Maps", groups=[("Maps", [Picture("A map", "map", png)])])])
+    embedded = base64.b64decode(re.findall(r"data:image/webp;base64,([^\"]+)", render_html(large))[0])
+    assert len(embedded) < len(png) / 4
+    shown = cv2.imdecode(np.frombuffer(embedded, np.uint8), cv2.IMREAD_COLOR)
+    assert shown.shape == smooth.shape
+    assert np.abs(shown.astype(int) - smooth).mean() < 6
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("0.181 ± 0.011 (n=2)", 0.181), ("9/49 = 18 [10, 31]", 18), ("0.195 → 0.341", 0.341), ("+0.008", 0.008),
+        ("-0.046 ± 0.011 (n=2)", -0.046), ("10 %", 10), ("1,200", 1200), ("≈0.511", 0.511), ("+0.001 to +0.020", 0.001),
+        ("–", None), ("0/0", None), ("000b63a34db8ff9a", None), ("669efca82198", None), ("scratch-L", None),
+        ("1.0-0", None),
+    ],
+)  # fmt: skip
+def test_cells_are_sorted_by_the_number_they_stand_for(text: str, key: float | None) -> None:
+    assert sort_key(text) == key
 
 
 def test_markdown_has_tables_warnings_and_figures(report: Report) -> None:
@@ -78,7 +129,7 @@ def test_markdown_has_tables_warnings_and_figures(report: Report) -> None:
 
 def test_terminal_shows_every_cell(report: Report) -> None:
     console = Console(file=io.StringIO(), width=100)
-    print_tables(report.tables, report.warnings, console)
+    print_tables([*report.tables()], report.warnings, console)
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     for text in ("scratch-L", "0.200 ± 0.141 (n=2)", "warning: calico-map"):
         assert text in shown
