@@ -24,13 +24,13 @@ LINEAGE = (
 )
 REPRODUCE = (
     "Every row of the tables, with its single seeds. The commands are those of this workspace; they do nothing where "
-    "nothing is stale. `dvc repro --force STAGE` runs one again all the same."
+    "nothing is stale. `dvc repro --force STAGE` runs one again all the same, `dvc repro report` makes this page."
 )
 
 
 def arrange(found: Findings, figures: Sequence[Group]) -> list[Section]:
     """The sections that hold something; figures stand in the section of their heading."""
-    folded = [*found.results, *([found.comparison] if found.comparison else []), *found.classes]
+    folded = [*_some(found.comparison), *found.results, *found.classes]
     robust = found.robustness + found.attacks
     sections = [
         Section("Overview", tables=[found.overview]),

@@ -28,6 +28,9 @@ REASON_COLOURS = {
     "small": "#e69f00",
 }
 NAMED = 40  # points from which on the reasons of a rejected cluster are written beside it, if it is not small
+# Inches
+WIDTH, HEIGHT = 10.8, 7.8
+LEFT, BELOW, MARGIN = 0.75, 0.6, 0.15
 GOLDEN = 0.6180339887498949  # steps of the golden ratio keep neighbouring ids apart in hue
 
 
@@ -42,8 +45,9 @@ def draw_regions(
         reach: metres shown to each side.
         rejections: clusters to outline; reasons of large ones are written out.
     """
-    figure = Figure(figsize=(10.8, 7.8), layout="constrained")
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(WIDTH, HEIGHT))
+    side = HEIGHT - BELOW - MARGIN
+    axes = figure.add_axes((LEFT / WIDTH, BELOW / HEIGHT, side / WIDTH, side / HEIGHT))
     shown = (np.abs(points[:, :2]) <= reach).all(axis=1)
     points, ids = points[shown], ids[shown]
     legend = []
@@ -63,7 +67,8 @@ def draw_regions(
     legend += _outline(axes, [rejection for rejection in rejections if _shown(rejection, reach)])
     axes.plot(0, 0, marker="^", color="black", markersize=7)
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="x, right (m)", ylabel="y, ahead (m)")
-    figure.legend(handles=legend, loc="outside right upper", fontsize=9, frameon=False)
+    beside, top = (LEFT + side + MARGIN) / WIDTH, 1 - MARGIN / HEIGHT
+    figure.legend(handles=legend, loc="upper left", bbox_to_anchor=(beside, top), fontsize=9, frameon=False)
     return figure
 
 
