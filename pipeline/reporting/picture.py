@@ -31,6 +31,7 @@ def save_picture(figure: Figure, folder: Path, name: str, caption: str) -> Pictu
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_figure(figure, folder / f"{name}.png")
+    figure.set_layout_engine("none")  # what was placed for the PNG stays in its place
     save_figure(figure, folder / f"{name}.svg", SVG_DPI)
     return Picture(caption, name, (folder / f"{name}.png").read_bytes())
 

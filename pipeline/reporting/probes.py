@@ -24,6 +24,7 @@ CHANCES = {
     "region_knn": "region_chance",
     "retrieval": "retrieval_chance",
 }
+MOST_COLUMNS = 3
 NOTE = (
     "Untrained network → end of the pre-training, on validation scenes. Objects and regions: balanced accuracy of "
     "frozen features, by probes fitted to labels of training scenes. Retrieval: share of regions whose mean "
@@ -64,8 +65,13 @@ def draw_probes(probes: Path, out: Path) -> list[Picture]:
     folders = probed(probes)
     if not folders:
         return []
-    figure = Figure(figsize=(4.2 * len(folders), 3.4), layout="constrained")
-    for panel, folder in zip(figure.subplots(1, len(folders), squeeze=False)[0], folders, strict=True):
+    columns = min(len(folders), MOST_COLUMNS)
+    rows_of_panels = -(-len(folders) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3.4 * rows_of_panels), layout="constrained")
+    panels = figure.subplots(rows_of_panels, columns, squeeze=False).ravel()
+    for panel in panels[len(folders) :]:
+        panel.set_axis_off()
+    for panel, folder in zip(panels, folders, strict=False):
         rows = read_curve(folder / CURVE)
         steps = [row["step"] for row in rows]
         for name, title in SHOWN.items():
@@ -74,9 +80,10 @@ def draw_probes(probes: Path, out: Path) -> list[Picture]:
         for name, style in (("object_chance", ":"), ("retrieval_chance", "--")):
             if name in rows[0]:
                 panel.plot(steps, [row[name] for row in rows], style, color="#9aa0a8", label=name.replace("_", ", "))
-        panel.set(title=folder.relative_to(probes).as_posix(), xlabel="step", ylim=(0, 1))
-        panel.legend(fontsize=7)
-        panel.tick_params(labelsize=7)
+        panel.set_title(folder.relative_to(probes).as_posix(), fontsize=10)
+        panel.set(xlabel="step", ylim=(0, 1))
+        panel.legend(fontsize=8)
+        panel.tick_params(labelsize=8)
     caption = "Scores of frozen features on validation scenes over the steps of pre-training"
     return [save_picture(figure, out, "probes", caption)]
 

@@ -28,6 +28,9 @@ REASON_COLOURS = {
     "small": "#e69f00",
 }
 NAMED = 40  # points from which on the reasons of a rejected cluster are written beside it, if it is not small
+# Inches
+WIDTH, HEIGHT = 10.8, 7.8
+LEFT, BELOW, MARGIN = 0.75, 0.6, 0.15
 GOLDEN = 0.6180339887498949  # steps of the golden ratio keep neighbouring ids apart in hue
 
 
@@ -42,8 +45,9 @@ def draw_regions(
         reach: metres shown to each side.
         rejections: clusters to outline; reasons of large ones are written out.
     """
-    figure = Figure(figsize=(10.8, 7.8), layout="constrained")
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(WIDTH, HEIGHT))
+    side = HEIGHT - BELOW - MARGIN
+    axes = figure.add_axes((LEFT / WIDTH, BELOW / HEIGHT, side / WIDTH, side / HEIGHT))
     shown = (np.abs(points[:, :2]) <= reach).all(axis=1)
     points, ids = points[shown], ids[shown]
     legend = []
@@ -52,7 +56,7 @@ def draw_regions(
         axes.scatter(of_it[:, 0], of_it[:, 1], s=0.8, c=colour, linewidths=0, rasterized=True)
         legend.append(_dot(colour, f"{name} ({len(of_it):,} points)"))
     rich = ids >= 0
-    axes.scatter(points[rich, 0], points[rich, 1], s=5, c=_colours(ids[rich]), linewidths=0, rasterized=True)
+    axes.scatter(points[rich, 0], points[rich, 1], s=5, c=region_colours(ids[rich]), linewidths=0, rasterized=True)
     regions = np.unique(ids[rich])
     for region in regions:
         right, ahead = points[ids == region, :2].mean(axis=0)
@@ -63,7 +67,8 @@ def draw_regions(
     legend += _outline(axes, [rejection for rejection in rejections if _shown(rejection, reach)])
     axes.plot(0, 0, marker="^", color="black", markersize=7)
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="x, right (m)", ylabel="y, ahead (m)")
-    figure.legend(handles=legend, loc="outside right upper", fontsize=9, frameon=False)
+    beside, top = (LEFT + side + MARGIN) / WIDTH, 1 - MARGIN / HEIGHT
+    figure.legend(handles=legend, loc="upper left", bbox_to_anchor=(beside, top), fontsize=9, frameon=False)
     return figure
 
 
@@ -95,7 +100,7 @@ def _dot(colour: str, label: str) -> Line2D:
     return Line2D([], [], marker="o", markersize=5, linestyle="none", color=colour, label=label)
 
 
-def _colours(ids: NDArray[np.int16]) -> NDArray[np.float64]:
+def region_colours(ids: NDArray[np.int16]) -> NDArray[np.float64]:
     """A strong colour [N, 3] per region id, the same in every figure."""
     hue = (ids.astype(np.float64) * GOLDEN) % 1
     level = np.where(ids % 2 == 0, 0.85, 0.6)

@@ -18,6 +18,8 @@ from pipeline.evaluation.precision_recall import CURVES, write_precision_recall
 from pipeline.evaluation.probe_record import write_probes
 from pipeline.frames.labels import DETECTION_CLASSES
 from pipeline.params import load_params
+from pipeline.reporting.arm_styles import COLOURS
+from pipeline.reporting.low_label import low_label_scores, write_low_label
 from pipeline.reporting.robustness import Robustness
 from pipeline.robustness import record
 from pipeline.training.history import History
@@ -48,6 +50,7 @@ def test_curves_and_metrics_of_the_trainings_are_shown(tmp_path: Path, monkeypat
     Path("dvc.yaml").write_text(yaml.safe_dump({"metrics": metrics, "plots": plots}))
     shutil.copy(ROOT / ".dvcignore", tmp_path)
     subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], check=True)
+    shutil.copytree(ROOT / ".dvc/plots", ".dvc/plots")
     for name, terms in TRAINED.items():
         rows = [
             dict.fromkeys([*terms, "alignment", "uniformity", "lr", "gradient_norm"], 1.0 / (step + 1))
@@ -81,6 +84,7 @@ def test_precision_over_recall_is_shown_for_every_arm_and_class(
     plots = [plot for plot in content["plots"] if next(iter(plot)).startswith("precision_recall")]
     Path("dvc.yaml").write_text(yaml.safe_dump({"plots": plots}))
     subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], check=True)
+    shutil.copytree(ROOT / ".dvc/plots", ".dvc/plots")
     arms, recall = load_params(ROOT / "params.yaml").finetune.arms, np.linspace(0, 1, 101)
     present = [name for name in DETECTION_CLASSES if name != "bus"]
     for number, arm in enumerate(arms):
@@ -118,3 +122,44 @@ def test_robustness_by_type_has_a_colour_for_every_arm(tmp_path: Path, monkeypat
     assert part["content"]["encoding"]["color"]["field"] == "arm"
     shown = [(row["type"], row["arm"], float(row["RR"])) for row in part["content"]["data"]["values"]]
     assert shown == [("lidar: fog", "ours", 50.0), ("lidar: snow", "ours", 80.0)]
+
+
+def test_scores_over_label_fractions_have_a_panel_for_every_metric(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    plots = [plot for plot in content["plots"] if next(iter(plot)) == "low_label"]
+    Path("dvc.yaml").write_text(yaml.safe_dump({"plots": plots}))
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], check=True)
+    shutil.copytree(ROOT / ".dvc/plots", ".dvc/plots")
+    rows = [
+        (task, metric, "ours", fraction, seed, 0.5 * fraction + 0.1 * seed)
+        for task, metric in (("detection", "NDS"), ("map", "mIoU_best"))
+        for fraction in (0.1, 1.0)
+        for seed in range(2 if task == "map" else 1)
+    ]
+    values = pd.DataFrame(rows, columns=["task", "metric", "arm", "fraction", "seed", "value"])
+    Path("reports").mkdir()
+    write_low_label(low_label_scores(values), Path("reports"))
+    (part,) = dvc("plots", "show", "--json", "--out", "plots")["data"]["low_label"]
+    assert part["content"]["facet"]["field"] in {step["as"] for step in part["content"]["transform"]}
+    line = part["content"]["spec"]["layer"][1]["encoding"]
+    assert (part["content"]["spec"]["encoding"]["x"]["field"], line["y"]["field"]) == ("fraction", "mean")
+    shown = {(row["task"], row["metric"], float(row["fraction"])): row for row in part["content"]["data"]["values"]}
+    assert len(shown) == 4
+    one = shown["map", "mIoU_best", 1.0]
+    assert (float(one["mean"]), float(one["deviation"])) == pytest.approx((0.55, 0.0707107))
+    assert shown["detection", "NDS", 0.1]["deviation"] == ""
+
+
+def test_templates_give_arms_the_colours_of_the_figures() -> None:
+    templates = {path.stem: json.loads(path.read_text()) for path in (ROOT / ".dvc/plots").glob("*.json")}
+    for encoding in (
+        templates["arms"]["encoding"],
+        templates["curves"]["encoding"],
+        templates["low_label"]["spec"]["encoding"],
+    ):
+        colours = encoding["color"]["scale"]["range"]
+        assert tuple(colours[: len(COLOURS)]) == COLOURS
+        assert len(set(colours)) == len(colours) > len(DETECTION_CLASSES)  # the classes, and their mean
