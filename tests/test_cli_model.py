@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli_model import model
+from pipeline.cli.model import model
 from pipeline.configure import params_at
 from pipeline.errors import UserError
 from pipeline.networks.model import BevModel

@@ -4,13 +4,13 @@ import ast
 import dataclasses
 import importlib.util
 import re
+import runpy
 import shutil
 import subprocess
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer
 import yaml
@@ -106,18 +106,27 @@ def test_programs_are_known(page: Page) -> None:
 def test_calico_commands_parse() -> None:
     """By the real parser: subcommand, options, number of arguments."""
     assert len(found("calico")) > 30
-    root = typer.main.get_command(app)
     for page, (_, *words) in found("calico"):
-        command, rest = root, words
-        try:
-            while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-                assert rest[0] in command.commands, f"{page}: calico {' '.join(words)}"
-                command, rest = command.commands[rest[0]], rest[1:]
-            command.make_context("calico", list(rest))
-        except click.exceptions.Exit:
-            pass  # --help
-        except click.ClickException as error:
-            pytest.fail(f"{page}: calico {' '.join(words)}: {error.format_message()}")
+        assert (told := misuse(words)) is None, f"{page}: calico {' '.join(words)}: {told}"
+
+
+@pytest.mark.parametrize("words", ["adit x", "audit", "audit a b", "audit x --dep", "regions verfy", "model --batch x"])
+def test_a_wrong_calico_command_is_told(words: str) -> None:
+    assert misuse(words.split())
+
+
+def misuse(words: list[str]) -> str | None:
+    """What the parser of `calico` has against these words; nothing is run."""
+    command, rest = typer.main.get_command(app), words
+    while (known := getattr(command, "commands", None)) and rest and not rest[0].startswith("-"):
+        if rest[0] not in known:
+            return f"no command {rest[0]}"
+        command, rest = known[rest[0]], rest[1:]
+    try:
+        command.make_context("calico", list(rest))
+    except Exception as error:  # of the click that typer brings along
+        return None if type(error).__name__ == "Exit" else str(error)  # --help exits
+    return None
 
 
 def test_calico_configure(tmp_path: Path) -> None:
@@ -132,12 +141,26 @@ def test_calico_configure(tmp_path: Path) -> None:
         assert configure(assignments, root=tmp_path), f"{page}: calico configure {' '.join(assignments)}"
 
 
-def test_dvc_commands() -> None:
+@pytest.fixture(scope="module")
+def graph() -> list[Any]:
+    """Every stage of dvc.yaml as DVC resolves it."""
+    with Repo(str(ROOT)) as repo:
+        return list(repo.index.stages)
+
+
+def test_the_picture_of_the_graph_is_that_of_dvc_yaml(graph: list[Any]) -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "figures" / "graph.py"))
+    drawn = script["draw"](script["edges"](graph))
+    assert (ROOT / "docs/figures/graph.svg").read_text() == drawn, "run python docs/figures/graph.py"
+    names = {stage.addressing.split("@")[0] for stage in graph}
+    assert names == set(script["PLACES"])
+
+
+def test_dvc_commands(graph: list[Any]) -> None:
     """By DVC's own parser; stages and plots that are named exist, and -S composes."""
     assert len(found("dvc")) > 20
     parser = get_main_parser()
-    with Repo(str(ROOT)) as repo:
-        stages = {name for stage in repo.index.stages for name in (stage.addressing, stage.addressing.split("@")[0])}
+    stages = {name for stage in graph for name in (stage.addressing, stage.addressing.split("@")[0])}
     plots = {name for plot in yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"] for name in plot}
     composed = set()
     for page, (_, *words) in found("dvc"):

@@ -78,14 +78,6 @@ def draw_corruptions(
     return [out / name for name in sheets]
 
 
-def typical_frame(index: FrameIndex) -> int:
-    """The first frame with images after another with images of its scene; else the first with images; else 0."""
-    with_images = [position for position in range(len(index)) if index[position].cameras]
-    scenes = index.scenes
-    follows = (p for p in with_images if p - 1 in with_images and scenes[p - 1] == scenes[p])
-    return next(follows, (with_images or [0])[0])
-
-
 def _lidar_rows(root: Path, frame: Frame, seed: int, labels: LabelSource | None) -> dict[str, Row]:
     tree = cKDTree(_sweep(root, frame, Disturbance())[:, :3])
 

@@ -56,7 +56,7 @@ def draw_regions(
         axes.scatter(of_it[:, 0], of_it[:, 1], s=0.8, c=colour, linewidths=0, rasterized=True)
         legend.append(_dot(colour, f"{name} ({len(of_it):,} points)"))
     rich = ids >= 0
-    axes.scatter(points[rich, 0], points[rich, 1], s=5, c=_colours(ids[rich]), linewidths=0, rasterized=True)
+    axes.scatter(points[rich, 0], points[rich, 1], s=5, c=region_colours(ids[rich]), linewidths=0, rasterized=True)
     regions = np.unique(ids[rich])
     for region in regions:
         right, ahead = points[ids == region, :2].mean(axis=0)
@@ -100,7 +100,7 @@ def _dot(colour: str, label: str) -> Line2D:
     return Line2D([], [], marker="o", markersize=5, linestyle="none", color=colour, label=label)
 
 
-def _colours(ids: NDArray[np.int16]) -> NDArray[np.float64]:
+def region_colours(ids: NDArray[np.int16]) -> NDArray[np.float64]:
     """A strong colour [N, 3] per region id, the same in every figure."""
     hue = (ids.astype(np.float64) * GOLDEN) % 1
     level = np.where(ids % 2 == 0, 0.85, 0.6)

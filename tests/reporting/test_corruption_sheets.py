@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.cli_corruptions import corruptions
+from pipeline.cli.corruptions import corruptions
 from pipeline.errors import UserError
 from pipeline.frames.frame import Frame
 from pipeline.frames.index import FrameIndex
-from pipeline.reporting.corruptions import PANEL, TITLE, draw_corruptions, typical_frame
+from pipeline.reporting.corruptions import PANEL, TITLE, draw_corruptions
 from pipeline.robustness.corruption import Corruption
+from pipeline.viewing.chosen_frame import typical_frame
 
 
 class Blind(FrameIndex):
@@ -59,7 +60,7 @@ def test_unknown_token(region_project: Path) -> None:
 def test_frames_without_images_have_a_sheet_of_the_lidar(region_template: Path, tmp_path: Path) -> None:
     root = Path(yaml.safe_load((region_template / "params.yaml").read_text())["dataset"]["root"])
     index = FrameIndex.open(region_template / "data" / "index", root)
-    assert typical_frame(index) == 1  # the second of its scene
+    assert typical_frame(index, range(len(index))) == 1  # the second of its scene
     blind = Blind.open(index.path, root)
-    assert typical_frame(blind) == 2
+    assert typical_frame(blind, range(len(blind))) == 2
     assert draw_corruptions(blind, 0, 0, tmp_path) == [tmp_path / "lidar.png"]

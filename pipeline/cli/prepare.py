@@ -1,29 +1,11 @@
-"""The `calico` command. Heavy imports wait until a subcommand needs them, so that --help is instant."""
+"""`calico configure | survey | check | preflight`: before a run. Heavy imports wait until they run."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.cli_corruptions import corruptions
-from pipeline.cli_lineage import audit, diff, export, lineage, ls
-from pipeline.cli_model import model
-from pipeline.cli_regions import regions
-from pipeline.cli_replay import replay
-from pipeline.errors import user_errors
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.add_typer(regions, name="regions")
-for command in (model, audit, diff, lineage, ls, export, replay, corruptions):
-    app.command()(command)
-
-
-@app.callback()
-def calico() -> None:
-    """Label-free camera-LiDAR pre-training for bird's-eye-view perception."""
-
-
-@app.command()
 def configure(
     assignments: Annotated[list[str] | None, typer.Argument(metavar="[GROUP=CHOICE | KEY=VALUE]...")] = None,
 ) -> None:
@@ -37,7 +19,6 @@ def configure(
     typer.echo(f"changed {' and '.join(changed)}; now run dvc repro" if changed else "nothing to change")
 
 
-@app.command()
 def survey() -> None:
     """List the logs of an Argoverse 2 root (params.yaml: dataset.root) in a small folder there, which DVC can watch.
 
@@ -59,7 +40,6 @@ def survey() -> None:
     typer.echo(f"{len(logs)} logs with {sweeps} sweeps in {Path(dataset.root, dataset.version)}; now run dvc repro")
 
 
-@app.command()
 def check(
     deep: Annotated[bool, typer.Option("--deep", help="Decode every image and read every sweep, too.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Files that are looked at side by side.")] = 8,
@@ -75,7 +55,6 @@ def check(
     raise typer.Exit(1 if verdict.findings.faults else 0)
 
 
-@app.command()
 def preflight(
     measure: Annotated[
         bool,
@@ -102,13 +81,3 @@ def preflight(
     else:
         show(verdict, failures, Console(width=max(Console().width, 100)))
     raise typer.Exit(1 if verdict.problems else 0)
-
-
-def main() -> None:
-    """Entry point: bad input ends with one screen on stderr and exit code 2."""
-    with user_errors():
-        app()
-
-
-if __name__ == "__main__":
-    main()

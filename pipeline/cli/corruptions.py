@@ -11,7 +11,7 @@ LABELS = Path("data/labels")
 def corruptions(
     token: Annotated[
         str | None,
-        typer.Argument(help="Sample token of a frame; without it, the first with images after another."),
+        typer.Argument(help="Sample token of a frame, or its beginning; without it, a typical frame."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for lidar.png, camera.png and rig.png.")] = Path(
         "scratch/corruptions"
@@ -19,24 +19,14 @@ def corruptions(
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
 ) -> None:
     """Draw every corruption at every severity on one frame of the index; of moving objects if there are labels."""
-    from pipeline.errors import UserError
     from pipeline.frames.index import FrameIndex
     from pipeline.frames.labels import Labels
     from pipeline.params import load_params
-    from pipeline.reporting.corruptions import draw_corruptions, typical_frame
+    from pipeline.reporting.corruptions import draw_corruptions
+    from pipeline.viewing.chosen_frame import choose_frame
 
     index = FrameIndex.open(Path("data/index"), Path(load_params().dataset.root))
-    if token is None:
-        position = typical_frame(index)
-    else:
-        try:
-            position = index.position(token)
-        except KeyError:
-            raise UserError(
-                f"no frame has the sample token {token!r}",
-                where=str(index.path),
-                remedy=f"take another one, e.g. {index[0].token}, or none",
-            ) from None
+    position = choose_frame(index, token)
     labels = Labels.open(LABELS) if LABELS.is_dir() else None
     for path in draw_corruptions(index, position, seed, out, labels):
         typer.echo(f"wrote {path}")
