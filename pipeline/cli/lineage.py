@@ -136,6 +136,8 @@ def ls(json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON
     rows = list_checkpoints()
     if json:
         typer.echo(dump_json({"checkpoints": [plain(asdict(row)) for row in rows]}).decode(), nl=False)
+    elif not rows:
+        typer.echo("no checkpoint yet: `dvc repro` makes them, `dvc pull` brings them")
     else:
         Console(width=max(Console().width, 140)).print(_listing(rows))
 
