@@ -122,6 +122,8 @@ def misuse(words: list[str]) -> str | None:
         if rest[0] not in known:
             return f"no command {rest[0]}"
         command, rest = known[rest[0]], rest[1:]
+    if rest == ["--install-completion"]:
+        return None  # to parse it is to install it
     try:
         command.make_context("calico", list(rest))
     except Exception as error:  # of the click that typer brings along

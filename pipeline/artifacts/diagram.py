@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 LINE, TOP, INDENT = 15, 19, 9  # pixels: between lines of a box, above its first one, left of all
-COURSE = 6.9  # pixels a letter of 12, about: longer lines lose their beginning
+COURSE = 7.2  # pixels a letter of 12, about: longer lines lose their beginning
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,24 @@ LABELS = Path("data/labels")
 def corruptions(
     token: Annotated[
         str | None,
-        typer.Argument(help="Sample token of a frame, or its beginning; without it, a typical frame."),
+        typer.Argument(
+            metavar="[TOKEN]", help="Sample token of a frame, or its beginning; without it, a typical frame."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for lidar.png, camera.png and rig.png.")] = Path(
         "scratch/corruptions"
     ),
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
 ) -> None:
-    """Draw every corruption at every severity on one frame of the index; of moving objects if there are labels."""
+    """Draw every corruption at every severity on one frame.
+
+    Those that strike moving objects only if there are labels. `calico view --corruption` draws one in large.
+
+    \b
+    Examples:
+      calico corruptions
+      calico corruptions 3f2a91 --out scratch/weather
+    """
     from pipeline.frames.index import FrameIndex
     from pipeline.frames.labels import Labels
     from pipeline.params import load_params

@@ -13,7 +13,7 @@ COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False) -> None:
-    """Check installation, GPU, DVC, disk and dataset; takes seconds.
+    """Check installation, GPU, DVC, disk and dataset.
 
     Each line is ok, a warning or a problem, the latter two with what to do. Exit code 1 when there is a problem.
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.cli.completion import complete_artifact
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,13 +25,19 @@ PLACE = "A folder or file, e.g. data/regions; PATH@rev reads a commit, tag or DV
 
 
 def audit(
-    path: Annotated[str, typer.Argument(metavar="PATH[@REV]", help=PLACE)],
+    path: Annotated[str, typer.Argument(metavar="PATH[@REV]", help=PLACE, autocompletion=complete_artifact)],
     deep: Annotated[bool, typer.Option("--deep", help="Hash shards and raw sensor files, too.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the whole tree as JSON.")] = False,
 ) -> None:
-    """Check an artifact and all it was made from, back to the raw data. Exit code 1 when anything does not fit.
+    """Check an artifact and all it was made from.
 
-    Every link is hashed again and held against its card, dvc.lock, params.yaml and the code.
+    Back to the raw data: every link is hashed again and held against its card, dvc.lock, params.yaml and the code.
+    Exit code 1 when anything does not fit.
+
+    \b
+    Examples:
+      calico audit data/results/calico
+      calico audit reports@HEAD --deep
     """
     from rich.console import Console
 
@@ -54,9 +62,14 @@ def diff(
     b: Annotated[str, typer.Argument(metavar="[B]", help="The same; `workspace` is what lies here.")] = "workspace",
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
-    """Explain why two artifacts, revisions or experiments differ. Exit code 1 when they do.
+    """Explain why two artifacts or revisions differ.
 
-    Example: calico diff data/checkpoints/pretrain_lidar/prc@HEAD~1 data/checkpoints/pretrain_lidar/prc
+    Of experiments, too. Exit code 1 when they differ.
+
+    \b
+    Examples:
+      calico diff HEAD
+      calico diff data/regions@HEAD~1 data/regions
     """
     from rich.console import Console
 
@@ -75,13 +88,21 @@ def diff(
 
 
 def lineage(
-    path: Annotated[str, typer.Argument(metavar="PATH[@REV]", help=PLACE)],
+    path: Annotated[str, typer.Argument(metavar="PATH[@REV]", help=PLACE, autocompletion=complete_artifact)],
     page: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write one page, graph and cards.")
     ] = None,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid flowchart; without --html, too.")] = False,
 ) -> None:
-    """Draw what an artifact was made from, links that do not fit in red."""
+    """Draw what an artifact was made from.
+
+    Links that do not fit are red.
+
+    \b
+    Examples:
+      calico lineage data/results/calico --html lineage.html
+      calico lineage data/checkpoints/pretrain_lidar/prc --mermaid
+    """
     from pipeline.artifacts.audit import audit as check
     from pipeline.artifacts.graph import to_html, to_mermaid
     from pipeline.artifacts.view import open_target
@@ -96,9 +117,14 @@ def lineage(
 
 
 def ls(json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False) -> None:
-    """List the checkpoints of the workspace and of all DVC experiments: arm, labels, scores, params that differ.
+    """List checkpoints, here and in all DVC experiments.
 
-    Of an experiment only what is not listed above it. Params are compared with the committed params.yaml.
+    With arm, labelled frames, scores, and the params that differ from the committed params.yaml. Of an experiment only
+    what is not listed above it.
+
+    \b
+    Example:
+      calico ls
     """
     from dataclasses import asdict
 
@@ -115,11 +141,18 @@ def ls(json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON
 
 
 def export(
-    path: Annotated[str, typer.Argument(metavar="PATH[@REV]", help=PLACE)],
+    path: Annotated[str, typer.Argument(metavar="PATH[@REV]", help=PLACE, autocompletion=complete_artifact)],
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A folder that does not exist yet.")],
     data: Annotated[bool, typer.Option("--data", help="With files of raw data, index, labels and regions.")] = False,
 ) -> None:
-    """Write an artifact with its whole lineage as a Workflow Run RO-Crate, e.g. to deposit it with a paper."""
+    """Write an artifact with its lineage as an RO-Crate.
+
+    A Workflow Run RO-Crate, e.g. to deposit with a paper.
+
+    \b
+    Example:
+      calico export data/results/calico --to crate
+    """
     from pipeline.artifacts.crate import export as write
     from pipeline.artifacts.view import open_target
 

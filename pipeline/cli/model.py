@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.completion import complete_arm
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -13,15 +15,23 @@ if TYPE_CHECKING:
 
 def model(
     scale: Annotated[str | None, typer.Option(metavar="NAME", help="A file of conf/scale instead.")] = None,
-    arm: Annotated[str | None, typer.Option(help="Of params.yaml: arms; the first one with both sensors.")] = None,
+    arm: Annotated[
+        str | None,
+        typer.Option(help="Of params.yaml: arms; the first one with both sensors.", autocompletion=complete_arm),
+    ] = None,
     task: Annotated[str, typer.Option(help="detection or map.")] = "detection",
     step: Annotated[bool, typer.Option("--step/--no-step", help="Measure the memory of a training step.")] = True,
     batch: Annotated[int, typer.Option(min=1, help="Frames of that step.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
-    """Parts, output shapes, parameters and GFLOPs of a network, and the peak memory of a training step.
+    """Show a network: shapes, parameters, GFLOPs, memory.
 
-    Example: calico model --scale paper --arm calico --task map
+    The memory is the peak of a training step, measured in a process of its own.
+
+    \b
+    Examples:
+      calico model
+      calico model --scale paper --arm calico --task map
     """
     from dataclasses import asdict
 

@@ -8,21 +8,35 @@ import typer
 
 def configure(
     assignments: Annotated[list[str] | None, typer.Argument(metavar="[GROUP=CHOICE | KEY=VALUE]...")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
-    """Choose a data set, a scale or single values: rewrites conf/config.yaml and params.yaml.
+    """Choose data set, scale or single values in params.yaml.
 
-    Example: calico configure dataset=nuscenes scale=paper dataset.root=/data/nuscenes
+    Rewrites conf/config.yaml, which holds the choice, and params.yaml, which is composed from it.
+
+    \b
+    Examples:
+      calico configure dataset=nuscenes scale=paper dataset.root=/data/nuscenes
+      calico configure regions.eps=0.6
     """
+    from pipeline.artifacts.card import dump_json
     from pipeline.configure import configure as change
 
     changed = change(assignments or [])
+    if json:
+        typer.echo(dump_json({"changed": changed}).decode(), nl=False)
+        return
     typer.echo(f"changed {' and '.join(changed)}; now run dvc repro" if changed else "nothing to change")
 
 
 def survey() -> None:
-    """List the logs of an Argoverse 2 root (params.yaml: dataset.root) in a small folder there, which DVC can watch.
+    """List the logs of an Argoverse 2 root for DVC to watch.
 
-    Once after the download, and again when logs were added.
+    Writes a small folder into params.yaml: dataset.root; once after the download, and again when logs were added.
+
+    \b
+    Example:
+      calico configure dataset=argoverse2 dataset.root=/data/av2 && calico survey
     """
     from pipeline.errors import UserError
     from pipeline.frames.argoverse_survey import survey as look
@@ -45,7 +59,15 @@ def check(
     workers: Annotated[int, typer.Option(min=1, help="Files that are looked at side by side.")] = 8,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
-    """Compare every sensor file with the manifest of the index. Exit code 1 when one is missing or damaged."""
+    """Compare every sensor file with the index's manifest.
+
+    Exit code 1 when one is missing or damaged.
+
+    \b
+    Examples:
+      calico check
+      calico check --deep --workers 16
+    """
     from pipeline.artifacts.card import dump_json
     from pipeline.frames.verification import verify_files
     from pipeline.params import load_params
@@ -62,7 +84,15 @@ def preflight(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
-    """Before `dvc repro`: missing files, disk, memory and hours of stale stages. Exit code 1 when it cannot fit."""
+    """Tell hours, disk, memory and missing files of `dvc repro`.
+
+    Of the stages that are stale now and all that follow from them. Exit code 1 when it cannot fit.
+
+    \b
+    Examples:
+      calico preflight
+      calico preflight --measure --json
+    """
     from rich.console import Console
 
     from pipeline.artifacts.card import dump_json

@@ -22,7 +22,14 @@ INDEX = Path("data/index")
 def verify(
     path: Store = DEFAULT, json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False
 ) -> None:
-    """Hash every file again. Exit code 1 when one is damaged or missing, with the command that rebuilds only these."""
+    """Hash every file of the store again.
+
+    Exit code 1 when one is damaged or missing, with the command that rebuilds only these.
+
+    \b
+    Example:
+      calico regions verify
+    """
     from pipeline.artifacts.card import dump_json
     from pipeline.regions.verification import verify_store
 
@@ -32,9 +39,18 @@ def verify(
 
 
 @regions.command()
-def repair(path: Store = DEFAULT) -> None:
-    """Rebuild only the damaged or missing files, from the store's own params, and put none back that differs."""
-    from pipeline.artifacts.card import identity
+def repair(
+    path: Store = DEFAULT, json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False
+) -> None:
+    """Rebuild only the damaged or missing files.
+
+    From the store's own params; none is put back that differs from what the manifest says.
+
+    \b
+    Example:
+      calico regions repair data/regions
+    """
+    from pipeline.artifacts.card import dump_json, identity
     from pipeline.frames.index import FrameIndex
     from pipeline.frames.points import read_points
     from pipeline.params import load_params, load_runtime
@@ -42,6 +58,9 @@ def repair(path: Store = DEFAULT) -> None:
 
     index = FrameIndex.open(INDEX, Path(load_params().dataset.root))
     made = repair_store(path, index.key_sweeps, read_points, identity=identity(INDEX), runtime=load_runtime())
+    if json:
+        typer.echo(dump_json({"rebuilt": list(made)}).decode(), nl=False)
+        return
     for file in made:
         typer.echo(f"rebuilt: {path / file}")
     typer.echo(f"{path}: {'every file is sound now' if made else 'nothing to repair'}")
@@ -55,12 +74,16 @@ def grid(
     experiments: Annotated[bool, typer.Option("--experiments", help="Collect DVC experiments, compute none.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for grid.csv and heatmap.png.")] = Path("scratch/region_grid"),
 ) -> None:
-    """Measure every combination of some values of `regions` against truth: a table and heat maps.
+    """Compare values of params `regions` with the truth.
 
-    Example: calico regions grid eps=0.5,0.75,1.0 min_samples=3,5 ground=plane_fit,patchwork dims=2,3
+    A table and heat maps of every combination; with --experiments of what DVC experiments have measured.
 
-    The same as DVC experiments: dvc exp run --queue -S 'regions.eps=0.5,0.75,1.0' -S 'regions.dims=2,3' region_quality,
-    then dvc queue start, then calico regions grid --experiments
+    \b
+    Examples:
+      calico regions grid eps=0.5,0.75,1.0 min_samples=3,5 dims=2,3
+      dvc exp run --queue -S 'regions.eps=0.5,0.75' region_quality
+      dvc queue start
+      calico regions grid --experiments
     """
     from rich.console import Console
 

@@ -17,7 +17,10 @@ FOLDER = Path("scratch/view")
 
 def view(
     token: Annotated[
-        str | None, typer.Argument(help="Sample token of a frame, or its beginning; without it, a typical frame.")
+        str | None,
+        typer.Argument(
+            metavar="[TOKEN]", help="Sample token of a frame, or its beginning; without it, a typical frame."
+        ),
     ] = None,
     arm: Annotated[
         str | None,
@@ -42,10 +45,10 @@ def view(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print what was drawn as JSON.")] = False,
 ) -> None:
-    """Show one frame: LiDAR, regions, cameras, true and predicted boxes.
+    """Show one frame: LiDAR, regions, cameras and boxes.
 
-    Labels, predictions and images may be missing. The detector is that of the largest fraction of the labels and the
-    first seed; where `evaluate` wrote nothing, as under a corruption, it is run.
+    Boxes are true and predicted ones; labels, predictions and images may be missing. The detector is that of the
+    largest fraction of the labels and the first seed; where `evaluate` wrote nothing, as under a corruption, it is run.
 
     \b
     Examples:

@@ -19,18 +19,19 @@ PLACES = {
 NO_SCORES = "The split that was scored has no labels: there are submissions in data/results, and no numbers."
 LINEAGE = (
     "The chain of artifacts behind this page, inputs above. Green: made without any label. Blue: labels came in here "
-    "or before. Red: not the artifact that its reader saw. A box leads to its row below or to the block of its arm. "
-    "An arrow is left out where a longer way leads to the same place."
+    "or before; their number is that of labelled frames which the stage itself read. Red: not the artifact that its "
+    "reader saw. A box leads to its row below or to the block of its arm. An arrow is left out where a longer way "
+    "leads there."
 )
 REPRODUCE = (
     "Every row of the tables, with its single seeds. The commands are those of this workspace; they do nothing where "
-    "nothing is stale. `dvc repro --force STAGE` runs one again all the same."
+    "nothing is stale. `dvc repro --force STAGE` runs one again all the same, `dvc repro report` makes this page."
 )
 
 
 def arrange(found: Findings, figures: Sequence[Group]) -> list[Section]:
     """The sections that hold something; figures stand in the section of their heading."""
-    folded = [*found.results, *([found.comparison] if found.comparison else []), *found.classes]
+    folded = [*_some(found.comparison), *found.results, *found.classes]
     robust = found.robustness + found.attacks
     sections = [
         Section("Overview", tables=[found.overview]),

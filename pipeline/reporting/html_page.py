@@ -51,7 +51,9 @@ def _section(section: Section, arms: Collection[str]) -> str:
     parts += [f'<div class="scroll" tabindex="0" role="region" aria-label="graph">{section.drawing}</div>'] * bool(
         section.drawing
     )
-    parts += [f"<h3>{escape(table.title)}</h3>\n{render_table(table, arms)}" for table in section.tables]
+    for table in section.tables:
+        parts += [f"<h3>{escape(table.title)}</h3>"] * (table.title != section.title)
+        parts.append(render_table(table, arms))
     parts += ["<h3>In detail</h3>"] * bool(section.more)
     parts += [_folded(table, arms) for table in section.more]
     parts += [_block(block) for block in section.blocks]

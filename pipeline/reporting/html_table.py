@@ -44,12 +44,13 @@ def render_table(table: Table, arms: Collection[str] = ()) -> str:
     rows = "\n".join(_row(table, number, numeric, arms) for number in range(len(table.rows)))
     return (
         f'<p class="note">{prose(table.note)}{_files(table.name)}</p>\n'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}"><table>\n'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}">'
+        f"<table{'' if any(table.header) else FACTS}>\n"
         f"{f'<thead><tr>{head}</tr></thead>' if any(table.header) else ''}\n<tbody>\n{rows}\n</tbody></table></div>"
     )
 
 
-LEFT = ' class="left"'
+LEFT, FACTS = ' class="left"', ' class="facts"'
 
 
 def _files(name: str) -> str:

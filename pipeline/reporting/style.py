@@ -27,7 +27,8 @@ p { margin: .3rem 0 .6rem; max-width: 62rem; } .note { color: var(--soft); font-
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th { white-space: normal; vertical-align: bottom; }
-.left { text-align: left; } thead th { background: var(--band); font-weight: 600; }
+.left { text-align: left; } .facts td { white-space: normal; vertical-align: top; }
+thead th { background: var(--band); font-weight: 600; }
 td a { color: inherit; text-decoration: underline dotted var(--soft) 1px; text-underline-offset: .2em; }
 td a:hover { color: var(--link); }
 table:not(.sorted) .rule td { border-top: 2px solid var(--soft); } :target, tr:target td { background: var(--mark); }
@@ -41,7 +42,7 @@ figcaption { color: var(--soft); font-size: .88rem; }
 article { border: 1px solid var(--line); border-radius: 6px; padding: .2rem 1rem .8rem; margin: 1rem 0; }
 dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .1rem 1rem; margin: .4rem 0;
   font-size: .9rem; } dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-code { font: .86em ui-monospace, monospace; overflow-wrap: anywhere; }
+code { font: .86em ui-monospace, monospace; overflow-wrap: anywhere; color: var(--text); }
 svg { display: block; } svg text { font: 12px system-ui, sans-serif; fill: var(--text); }
 svg .dim { font-size: 11px; fill: var(--soft); } svg path { fill: none; stroke: var(--soft); stroke-width: 1.2; }
 svg .free rect { fill: var(--free); stroke: var(--free-line); } svg .used rect { fill: var(--used);

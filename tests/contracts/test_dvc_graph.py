@@ -60,8 +60,9 @@ def declared_keys(name: str) -> set[str]:
 
 def reads(name: str) -> set[str]:
     """Dotted keys that the stage file reads from `params` or `load_params()`, the longest form of each."""
-    tree = ast.parse(entry_file(name).read_text())
-    chains = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    files = [entry_file(name), *([ROOT / "pipeline/reporting/findings.py"] if name == "report" else [])]
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text()))]
+    chains = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
     found = {match[1] for chain in chains if (match := re.fullmatch(r"(?:params|load_params\(\))\.([\w.]+)", chain))}
     return {
         key for key in found if key.split(".")[0] in GROUPS and not any(other.startswith(f"{key}.") for other in found)

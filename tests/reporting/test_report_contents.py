@@ -13,11 +13,13 @@ from typer.main import get_command
 from pipeline.artifacts.card import identity, read_card
 from pipeline.artifacts.diagram import Box, draw, without_detours
 from pipeline.cli import app
+from pipeline.evaluation.record import write_metrics
 from pipeline.params import load_params
 from pipeline.reporting.export import to_latex, write_tables
 from pipeline.reporting.findings import Findings
+from pipeline.reporting.html_page import render_html
 from pipeline.reporting.lineage import recorded_chain
-from pipeline.reporting.page import Report
+from pipeline.reporting.page import Report, render_markdown
 from pipeline.reporting.paper import PAPER, paper_table
 from pipeline.reporting.reproduce import arm_blocks
 from pipeline.reporting.table import KEYS, Cells, Table
@@ -65,6 +67,33 @@ def test_an_artifact_that_was_swapped_is_told(report_project: Path, path: str, t
     assert all(name in found.lineage for name in told)
 
 
+def test_what_was_imported_is_not_followed_into_this_workspace(report_project: Path) -> None:
+    """`dvc import` leaves a .dvc file beside it; its inputs are those of another commit."""
+    Path(f"{PRC}.dvc").write_text("")
+    chain = recorded_chain([Path("data/checkpoints/start/prc-L")])
+    assert list(chain) == [PRC, "data/checkpoints/start/prc-L"]
+    assert chain[PRC].inputs == () and chain[PRC].identity == identity(Path(PRC))
+
+
+def test_without_scores_maps_cameras_and_stress_the_page_says_so(report_project: Path) -> None:
+    """The official test set has no truth: its cells hold no numbers."""
+    content = yaml.safe_load(Path("params.yaml").read_text())
+    content["finetune"] |= {"arms": ["scratch-L"], "trials": ["detection-1.0"]}
+    content["stress"] |= {"families": []}
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    write_metrics(Path("data/results/scratch-L"), {"detection-1.0-0": {"NDS": None, "mAP": None}})
+    found, report = small_report()
+    titles = [section.title for section in report.sections]
+    assert titles == [
+        "Overview", "Results", "Pre-training", "Regions", "Maps", "Lineage", "How to reproduce each row"
+    ]  # fmt: skip
+    results = next(section for section in report.sections if section.title == "Results")
+    assert "has no labels" in results.text and not results.tables and not results.more
+    assert [row[:3] for row in found.blocks[0].table.rows] == [["detection", "100 %", "0"]]
+    assert dict(found.overview.rows)["under disturbances"] == "not tried"
+    assert "has no labels" in render_html(report) and "How to reproduce" not in render_markdown(report)
+
+
 def test_models_of_other_labels_are_told(report_project: Path) -> None:
     """A swapped cell names no labelled frames at all."""
     swap(CELL)
@@ -74,11 +103,12 @@ def test_models_of_other_labels_are_told(report_project: Path) -> None:
 
 def test_lineage_holds_all_arms_and_no_arrow_that_others_imply(small: tuple[Findings, Report]) -> None:
     found, _ = small
-    drawn = re.findall(r'<a href="#([^"]+)" class="(\w+)">.*?<text x[^>]*>([^<]+)<', found.lineage, re.DOTALL)
-    boxes = {name: (place, style) for place, style, name in drawn}
+    drawn = re.findall(r'<a href="#([^"]+)" class="(\w+)">(.*?)</a>', found.lineage, re.DOTALL)
+    texts = [re.findall(r"<text[^>]*>([^<]+)<", inner) for *_, inner in drawn]
+    boxes = {"/".join(lines[:-2]): one[:2] for one, lines in zip(drawn, texts, strict=True)}
     assert {f"{kind}/{arm}" for kind in ("start", "finetune", "results", "stress") for arm in ARMS} < boxes.keys()
     assert {boxes[name][1] for name in ("index", "regions", "pretrain_lidar/prc", "start/calico")} == {"free"}
-    assert {boxes[name][1] for name in ("labels", "finetune/calico", "stress/prc-L", "reports")} == {"used"}
+    assert {boxes[name][1] for name in ("labels", "finetune/calico", "stress/prc-L")} == {"used"}
     assert boxes["results/calico"][0] == "arm-calico"
     places = [row[0] for row in found.artifacts.rows]
     assert {"data/index", PRC, RAD} < set(places) and CELL not in places
