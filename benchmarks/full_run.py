@@ -1,8 +1,8 @@
 """What would the paper's schedule cost on the whole of nuScenes? Estimated from FLOPs; nothing is run.
 
-    python -m benchmarks.full_run [--tflops 10]
+    python -m benchmarks.full_run [--tflops 10] [GROUP=CHOICE | KEY=VALUE]...
 
-Frames are those of nuScenes v1.0-trainval under scale=paper and the committed arms. The forward FLOP of each network
+Frames are those of nuScenes v1.0-trainval under scale=paper and the committed arms, or those of a recipe. The forward FLOP of each network
 are counted on a made-up frame, a backward pass is taken as twice that; PRC has two views, RAD's teacher no backward
 pass. Hours follow from a rate that a device is assumed to sustain. Contrasts, losses, loading, suppression, the
 devkit's scoring and whatever is neither product nor convolution are left out.
@@ -37,8 +37,9 @@ BACKWARD = 2  # FLOP of a backward pass over those of the forward pass
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tflops", type=float, default=10.0, help="what a device is assumed to sustain, TFLOP/s")
+    parser.add_argument("choices", nargs="*", metavar="GROUP=CHOICE | KEY=VALUE", help="as for `calico configure`")
     options = parser.parse_args()
-    choice = ["dataset=nuscenes", "dataset.root=/path/to/nuscenes", "scale=paper"]
+    choice = ["dataset=nuscenes", "dataset.root=/path/to/nuscenes", "scale=paper", *options.choices]
     params = build_model(Params, yaml.safe_load(compose(Path("conf"), choice)), "params.yaml")
     forward = {(task, arm): count_parts(params, task, arm) for task in ("detection", "map") for arm in ("L", "LC")}
     rows: dict[str, tuple[int, int, float]] = {}  # row -> runs, frames, GFLOP in all
