@@ -45,7 +45,8 @@ def draw_low_label(values: pd.DataFrame, styles: Mapping[str, ArmStyle], out: Pa
             out,
             f"low-label-{task}",
             f"{task.capitalize()} over the share of labelled training scenes: mean over seeds, bars the sample "
-            "deviation, faint dots single seeds. Arms stand side by side for the eye; their shares are the same. Axes do not start at zero.",
+            "deviation, faint dots single seeds. Arms stand side by side for the eye; their shares are the same. "
+            "Axes do not start at zero.",
         )
         for task in dict.fromkeys(low_label_scores(values)["task"])
     ]
