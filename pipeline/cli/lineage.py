@@ -197,7 +197,7 @@ def _show_difference(found: "Difference", a: str, b: str, console: "Console") ->
     console.print(f"{len(found.compared)} artifacts compared, {len(found.equal)} equal{follows}", highlight=False)
     if found.same_bytes:
         console.print(f"equal bytes under another card: {', '.join(found.same_bytes)}", highlight=False)
-    console.print(found.verdict, style="yellow" if found.causes else "green", highlight=False)
+    console.print(found.verdict, style="yellow" if found.causes or found.missing else "green", highlight=False)
 
 
 def _say_rest(count: int, console: "Console") -> None:
