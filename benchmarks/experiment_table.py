@@ -113,8 +113,9 @@ def table(cells: pd.DataFrame, recipe: str, task: str) -> pd.DataFrame:
 
 
 def overview(cells: pd.DataFrame, recipe: str) -> pd.DataFrame:
-    """A row per arm of a recipe, a column per task, score and fraction: mean and deviation over seeds."""
+    """A row per arm of a recipe, in its order, a column per task, score and fraction: mean and deviation over seeds."""
     own = cells[cells.recipe == recipe]
+    arms = parse_yaml((CONF / "experiment" / f"{recipe}.yaml").read_bytes())["finetune"]["arms"]
     columns = [
         (task, name, fraction)
         for task, names in SCORES.items()
@@ -131,7 +132,8 @@ def overview(cells: pd.DataFrame, recipe: str) -> pd.DataFrame:
                 for task, name, fraction in columns
             },
         }
-        for arm, part in own.groupby("arm", sort=False)
+        for arm in arms
+        if len(part := own[own.arm == arm])
     )
 
 

@@ -22,6 +22,7 @@ def tables() -> dict[str, str]:
     return {
         **tables_of(DOCS / "results/experiments.csv"),
         **read_tables(DOCS / "results/robustness"),
+        **read_tables(DOCS / "results/main_table"),
         "label_saving": markdown(study),
         "label_saving_probes": markdown(summary(pd.read_csv(DOCS / "results/probes.csv"))),
     }

@@ -19,8 +19,9 @@ PLACES = {
 NO_SCORES = "The split that was scored has no labels: there are submissions in data/results, and no numbers."
 LINEAGE = (
     "The chain of artifacts behind this page, inputs above. Green: made without any label. Blue: labels came in here "
-    "or before. Red: not the artifact that its reader saw. A box leads to its row below or to the block of its arm. "
-    "An arrow is left out where a longer way leads to the same place."
+    "or before; their number is that of labelled frames which the stage itself read. Red: not the artifact that its "
+    "reader saw. A box leads to its row below or to the block of its arm. An arrow is left out where a longer way "
+    "leads there."
 )
 REPRODUCE = (
     "Every row of the tables, with its single seeds. The commands are those of this workspace; they do nothing where "

@@ -13,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.reporting.anchors import arm_anchor, artifact_anchor
 from pipeline.reporting.table import Cells, Table
 
-BOX, GAP = 152, (12, 32)  # pixels
+BOX, GAP = 132, (12, 32)  # pixels
 CHECKPOINTS, STRESS, PROBES = "data/checkpoints/finetune", "data/stress", "data/probes"
 BY_ARM = re.compile(rf"(data/checkpoints/start|{CHECKPOINTS}|data/results|{STRESS})/([^/]+)(?:/.*)?")
 NOTE = (
@@ -126,7 +126,7 @@ def draw_lineage(chain: Chain, arms: Sequence[str], root: str) -> str:
     order = {arm: number for number, arm in enumerate(arms)}
     boxes.sort(key=lambda box: order.get(arm[2], len(order)) if (arm := BY_ARM.fullmatch(box.key)) else len(order))
     ends = [key for key in groups if key not in read]
-    boxes.append(Box(root, [root, "this page", "all of it"], ends, "#Overview", root, "used"))
+    boxes.append(Box(root, [root, "this page"], ends, "#Overview", root, "used"))
     return draw(without_detours(boxes), BOX, GAP, downwards=True, label="lineage of this report")
 
 
@@ -139,18 +139,19 @@ def _box(key: str, members: Sequence[Recorded], inputs: Sequence[str]) -> Box:
     one = members[0]
     arm = BY_ARM.fullmatch(key)
     parts = PurePosixPath(key).parts
-    name = "/".join(parts[-2:]) if len(parts) > 2 else parts[-1]
+    names = parts[-2:] if len(parts) > 2 else parts[-1:]
     told = one.identity[:12] if len(members) == 1 else f"{len(members)} artifacts"
     tip = "\n".join([f"{member.path} {member.identity[:12]} {member.problem}".strip() for member in members])
     style = "bad" if any(member.problem for member in members) else "used" if _labels_in(members) else "free"
     href = arm_anchor(arm[2]) if arm else artifact_anchor(one.path)
-    labels = "the labels" if one.card.get("kind") == "labels" else _labelled(members, " labelled")
-    return Box(key, [name, told, labels], list(dict.fromkeys(inputs)), f"#{href}", tip, style)
+    labels = "the labels" if one.card.get("kind") == "labels" else _labelled(members, " labels")
+    return Box(key, [*names, told, labels], list(dict.fromkeys(inputs)), f"#{href}", tip, style)
 
 
 def _labels_in(members: Sequence[Recorded]) -> bool:
     ledgers = [member.card["labels"] for member in members if member.card]
-    return any(ledger["count"] or ledger["inherited"] for ledger in ledgers) or members[0].card.get("kind") == "labels"
+    seen = any(ledger["count"] or ledger["inherited"] or ledger.get("outside") for ledger in ledgers)
+    return seen or members[0].card.get("kind") == "labels"
 
 
 def _labelled(members: Sequence[Recorded], unit: str = "") -> str:

@@ -103,11 +103,12 @@ def test_models_of_other_labels_are_told(report_project: Path) -> None:
 
 def test_lineage_holds_all_arms_and_no_arrow_that_others_imply(small: tuple[Findings, Report]) -> None:
     found, _ = small
-    drawn = re.findall(r'<a href="#([^"]+)" class="(\w+)">.*?<text x[^>]*>([^<]+)<', found.lineage, re.DOTALL)
-    boxes = {name: (place, style) for place, style, name in drawn}
+    drawn = re.findall(r'<a href="#([^"]+)" class="(\w+)">(.*?)</a>', found.lineage, re.DOTALL)
+    texts = [re.findall(r"<text[^>]*>([^<]+)<", inner) for *_, inner in drawn]
+    boxes = {"/".join(lines[:-2]): one[:2] for one, lines in zip(drawn, texts, strict=True)}
     assert {f"{kind}/{arm}" for kind in ("start", "finetune", "results", "stress") for arm in ARMS} < boxes.keys()
     assert {boxes[name][1] for name in ("index", "regions", "pretrain_lidar/prc", "start/calico")} == {"free"}
-    assert {boxes[name][1] for name in ("labels", "finetune/calico", "stress/prc-L", "reports")} == {"used"}
+    assert {boxes[name][1] for name in ("labels", "finetune/calico", "stress/prc-L")} == {"used"}
     assert boxes["results/calico"][0] == "arm-calico"
     places = [row[0] for row in found.artifacts.rows]
     assert {"data/index", PRC, RAD} < set(places) and CELL not in places
