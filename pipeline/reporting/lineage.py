@@ -19,7 +19,7 @@ BY_ARM = re.compile(rf"(data/checkpoints/start|{CHECKPOINTS}|data/results|{STRES
 NOTE = (
     "As recorded on the cards when the report was written. Identity: SHA-256 of the card, which lists the digests of "
     "its files and the identities of its inputs. Only cards were compared here: `calico audit reports` hashes every "
-    "file again and holds all of it against dvc.lock, params and code."
+    "file again and holds all of it against dvc.lock, params and code; `calico audit PATH` does so for one row."
 )
 
 

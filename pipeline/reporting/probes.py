@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 
 from pipeline.evaluation.probe_record import CURVE, FIRST, GEOMETRY, LAST, read_curve
 from pipeline.evaluation.record import METRICS
+from pipeline.reporting.anchors import artifact_anchor
 from pipeline.reporting.picture import Picture, save_picture
-from pipeline.reporting.table import Table
+from pipeline.reporting.table import Cells, Table
 
 SHOWN = {
     "object_linear": "objects, linear",
@@ -43,6 +44,7 @@ def probed(probes: Path) -> list[Path]:
 def probe_table(probes: Path) -> Table | None:
     """One row per checkpoint below `probes`, and what counting points gives; None where nothing was probed."""
     rows: list[list[str]] = []
+    links = Cells()
     geometry: dict[str, float] = {}
     every: dict[str, float] = {}
     for folder in probed(probes):
@@ -51,13 +53,14 @@ def probe_table(probes: Path) -> Table | None:
         first, last = metrics.get(FIRST, {}), metrics[LAST]
         every |= last
         cells = [_change(first.get(name), last.get(name)) for name in SHOWN]
+        links.links[len(rows), 0] = artifact_anchor(folder.as_posix())
         rows.append([folder.relative_to(probes).as_posix(), *cells])
     if not rows:
         return None
     if geometry:
         rows.append(["cell statistics", *(_change(None, geometry.get(name)) for name in SHOWN)])
     rows.append(["chance", *(_change(None, every.get(CHANCES.get(name, ""))) for name in SHOWN)])
-    return Table("What pre-trained features tell", NOTE, ["checkpoint", *SHOWN.values()], rows, "probes")
+    return Table("What pre-trained features tell", NOTE, ["checkpoint", *SHOWN.values()], rows, "probes", links)
 
 
 def draw_probes(probes: Path, out: Path) -> list[Picture]:

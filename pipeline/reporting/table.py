@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.artifacts.card import CARD, read_card
 from pipeline.evaluation.record import parse_cell, read_metrics
-from pipeline.reporting.anchors import arm_anchor, trial_anchor
+from pipeline.reporting.anchors import arm_anchor, artifact_anchor, trial_anchor
 
 # Task -> the metrics shown, in order; the first one is compared between arms first.
 HEADLINES = {"detection": ("mAP_present", "mAP", "NDS"), "map": ("mIoU_best", "mIoU_calibrated", "mIoU_at_half")}
@@ -156,17 +156,17 @@ def pretrained(checkpoints: Path) -> list[Path]:
 
 def loss_table(checkpoints: Path) -> Table | None:
     """Losses of the pre-trainings at their start and end, from the checkpoints' cards; None where there is none."""
-    rows = []
+    rows: list[list[str]] = []
+    cells = Cells()
     for folder in pretrained(checkpoints):
         metrics, name = read_card(folder)["metrics"], folder.relative_to(checkpoints).as_posix()
         terms = [key.removesuffix("_start") for key in metrics if key.endswith("_start")]
-        rows += [
-            [name, term, number_text(metrics[f"{term}_start"]), number_text(metrics.get(f"{term}_end"))]
-            for term in terms
-        ]
+        for term in terms:
+            cells.links[len(rows), 0] = artifact_anchor(folder.as_posix())
+            rows.append([name, term, number_text(metrics[f"{term}_start"]), number_text(metrics.get(f"{term}_end"))])
     note = "Mean over the first and the last twentieth of the steps."
     header = ["checkpoint", "term", "start", "end"]
-    return Table("Pre-training losses", note, header, rows, "pretraining_losses") if rows else None
+    return Table("Pre-training losses", note, header, rows, "pretraining_losses", cells) if rows else None
 
 
 def _by_fraction(title: str, note: str, summary: pd.DataFrame, name: str, *, signed: bool = False) -> Table:

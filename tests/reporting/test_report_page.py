@@ -27,6 +27,7 @@ PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 VOID = {"meta", "img", "link"}
+EVIL = "<script>alert(1)</script>\" onload='x' <b>"
 
 
 @pytest.fixture
@@ -85,6 +86,21 @@ def test_page_is_self_contained(report: Report) -> None:
     assert "CALICO &amp; friends" in page and "&lt;random&gt;" in page
     assert "Intro of <code>dvc repro</code>." in page
     assert "prefers-color-scheme: dark" in page
+
+
+def test_nothing_that_was_read_is_markup() -> None:
+    """Names and texts of artifacts may come from elsewhere."""
+    links = Cells(links={(0, 0): f"x{EVIL}"}, places={0: f"p{EVIL}"})
+    table = Table(EVIL, EVIL, [EVIL, "b"], [[EVIL, f"`{EVIL}`"]], f"name{EVIL}", links)
+    block = Block(EVIL, f"b{EVIL}", [(EVIL, EVIL)], table, [(EVIL, EVIL)])
+    pictures = [(EVIL, [Picture(EVIL, EVIL, PNG)])]
+    sections = [Section(EVIL, EVIL, [table], [table], pictures, [block])]
+    page = render_html(Report(EVIL, EVIL, [EVIL], sections))
+    checker = Checker()
+    checker.feed(page)
+    assert checker.open == []
+    assert EVIL not in page and "onload" not in {name for name, _ in checker.attributes}
+    assert page.count("<script>") == 1
 
 
 def test_scores_link_to_cells_and_arms_to_their_blocks(report: Report) -> None:
