@@ -110,6 +110,14 @@ def test_scores_link_to_cells_and_arms_to_their_blocks(report: Report) -> None:
     assert '<tr id="cell-scratch-L">' in page
 
 
+@pytest.mark.parametrize(("count", "folded"), [(2, 0), (3, 0), (4, 2), (9, 7)])
+def test_many_figures_of_one_kind_are_folded(report: Report, count: int, folded: int) -> None:
+    pictures = [Picture(f"map {number}", "map", PNG) for number in range(count)]
+    page = render_html(replace(report, sections=[Section("Maps", groups=[("Maps", pictures)])]))
+    assert page.count("<figure>") == count
+    assert (f"<details><summary>{folded} more</summary>" in page) == bool(folded)
+
+
 def test_a_photograph_is_embedded_small_and_in_full_size(report: Report) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3)).repeat(8, axis=0).repeat(8, axis=1)
     smooth = cv2.GaussianBlur(noise.astype(np.uint8), (9, 9), 0)
