@@ -2,10 +2,10 @@
 
     python -m benchmarks.full_run [--tflops 10] [GROUP=CHOICE | KEY=VALUE]...
 
-Frames are those of nuScenes v1.0-trainval under scale=paper and the committed arms, or those of a recipe. The forward FLOP of each network
-are counted on a made-up frame, a backward pass is taken as twice that; PRC has two views, RAD's teacher no backward
-pass. Hours follow from a rate that a device is assumed to sustain. Contrasts, losses, loading, suppression, the
-devkit's scoring and whatever is neither product nor convolution are left out.
+Frames are those of nuScenes v1.0-trainval under scale=paper and the committed arms, or those of a recipe. The forward
+FLOP of each network are counted on a made-up frame, a backward pass is taken as twice that; PRC has two views, RAD's
+teacher no backward pass. Hours follow from a rate that a device is assumed to sustain. Contrasts, losses, loading,
+suppression, the devkit's scoring and whatever is neither product nor convolution are left out.
 """
 
 import argparse

@@ -14,6 +14,7 @@ from pipeline.params import Params, load_params
 from pipeline.regions.store import RegionStore
 from pipeline.reporting.arm_styles import arm_styles
 from pipeline.reporting.contents import arrange
+from pipeline.reporting.embedding import listed_checkpoints
 from pipeline.reporting.export import write_tables
 from pipeline.reporting.findings import CHECKPOINTS, INDEX, LABELS, PROBES, REGIONS, RESULTS, Findings, read_findings
 from pipeline.reporting.gallery import (
@@ -94,7 +95,7 @@ def draw_figures(params: Params, found: Findings, out: Path) -> list[Group]:
         ("Robustness", found.robust.draw(styles, out)),
         ("Training curves", draw_pretrainings(CHECKPOINTS, starts, out) + draw_finetunings(tuned, styles, out)),
         ("Probes", draw_probes(PROBES, out)),
-        draw_embedding_figures(params, index, positions[:1], labels, starts, out),
+        draw_embedding_figures(params, index, positions[:1], labels, listed_checkpoints(params, CHECKPOINTS), out),
         draw_projection_figures(index, positions, labels, out),
         draw_region_figures(index, positions, RegionStore.open(REGIONS, params.regions), params.regions, out),
     ]

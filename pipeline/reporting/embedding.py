@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pipeline.artifacts.card import CARD
 from pipeline.artifacts.checkpoint import load_snapshots
 from pipeline.errors import UserError
 from pipeline.frames.batch import FrameBatch
@@ -60,6 +61,16 @@ class Components:
     directions: NDArray[np.float32]
     low: NDArray[np.float32]
     high: NDArray[np.float32]
+
+
+def listed_checkpoints(params: Params, checkpoints: Path) -> list[Path]:
+    """The pre-trained checkpoints of the methods that `params` list, LiDAR first; without those that are not there.
+
+    What an earlier choice of methods or networks left below `checkpoints` is not among them.
+    """
+    folders = [checkpoints / "pretrain_lidar" / method for method in params.pretrain_lidar.methods]
+    folders += [checkpoints / "distill_camera" / method for method in params.distill_camera.methods]
+    return [folder for folder in folders if (folder / CARD).is_file()]
 
 
 def embedding_maps(params: Params, index: FrameIndex, position: int, checkpoints: Sequence[Path]) -> list[EmbeddingMap]:

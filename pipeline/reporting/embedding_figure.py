@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from pipeline.reporting.embedding import EmbeddingMap
-from pipeline.reporting.figures import draw_boxes, finish, frame_panel, square_panels
+from pipeline.reporting.figures import MOST_COLUMNS, draw_boxes, finish, frame_panel, square_panels
 
 
 def draw_embeddings(
@@ -22,7 +22,15 @@ def draw_embeddings(
         maps: what to show.
         reach: metres from the sensor to the edge of the maps.
     """
-    figure, axes = square_panels(1 + len(maps), title_lines=2)
+    # Five a row, the first place for the points: so an untrained network and the trained one stay side by side.
+    rows = max(1, -(-len(maps) // (MOST_COLUMNS - 1)))
+    columns = min(1 + len(maps), MOST_COLUMNS)
+    figure, places = square_panels(rows * columns, title_lines=2)
+    axes = [places[0], *(place for number, place in enumerate(places) if number % columns)][: 1 + len(maps)]
+    for place in places:
+        place.set_axis_off()
+    for axis in axes:
+        axis.set_axis_on()
     near = points[(np.abs(points[:, :2]) < reach).all(axis=1)]
     axes[0].scatter(near[:, 0], near[:, 1], s=0.6, c="#5c6570", linewidths=0, rasterized=True)
     frame_panel(axes[0], "LiDAR points", reach)

@@ -15,7 +15,7 @@ from pipeline.reporting.table import HEADLINES, share_text, summarise
 
 TABLE = "low_label.csv"
 COLUMNS = ["arm", "task", "metric", "fraction", "mean", "deviation", "n"]
-APART = 0.012  # of the axis of fractions, between neighbouring arms, so that their error bars do not cover each other
+APART = 0.02  # of the axis of fractions, between neighbouring arms, so that their error bars do not cover each other
 
 
 def low_label_scores(values: pd.DataFrame) -> pd.DataFrame:
@@ -45,7 +45,8 @@ def draw_low_label(values: pd.DataFrame, styles: Mapping[str, ArmStyle], out: Pa
             out,
             f"low-label-{task}",
             f"{task.capitalize()} over the share of labelled training scenes: mean over seeds, bars the sample "
-            "deviation, faint dots single seeds. Arms stand side by side for the eye; their shares are the same.",
+            "deviation, faint dots single seeds. Arms stand side by side for the eye; their shares are the same. "
+            "Axes do not start at zero.",
         )
         for task in dict.fromkeys(low_label_scores(values)["task"])
     ]
@@ -91,7 +92,6 @@ def _draw_metric(panel: Axes, scores: pd.DataFrame, seeds: pd.DataFrame, styles:
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set_xticklabels([share_text(fraction) for fraction in fractions])
     panel.set_xlabel("labelled training scenes", fontsize=9)
-    panel.set_ylim(bottom=0)
     panel.tick_params(labelsize=8)
     panel.grid(axis="y", color="#e3e6ea", linewidth=0.8)
     panel.set_axisbelow(True)

@@ -29,7 +29,7 @@ REASON_COLOURS = {
 }
 NAMED = 40  # points from which on the reasons of a rejected cluster are written beside it, if it is not small
 # Inches
-WIDTH, HEIGHT = 10.8, 7.8
+WIDTH, HEIGHT = 11.3, 7.8
 LEFT, BELOW, MARGIN = 0.75, 0.6, 0.15
 GOLDEN = 0.6180339887498949  # steps of the golden ratio keep neighbouring ids apart in hue
 

@@ -43,6 +43,8 @@ def plot_pretrainings(checkpoints: Path, folders: Sequence[Path]) -> Figure:
         _draw_terms(sphere, history, [column for column in SPHERE if column in history])
         losses.set_title(f"{name}: losses", fontsize=9)
         sphere.set_title(f"{name}: embeddings", fontsize=9)
+        if not sphere.lines:  # maps were compared, no embeddings
+            sphere.remove()
     return figure
 
 
@@ -69,8 +71,8 @@ def plot_finetunings(cells: Cells, styles: Mapping[str, ArmStyle]) -> Figure | N
     shown = {trial: own for trial, arms in curves.items() if (own := {a: c for a, c in arms.items() if c is not None})}
     if not shown:
         return None
-    columns = min(len(shown), MOST_COLUMNS)
-    rows = -(-len(shown) // columns)
+    rows = -(-len(shown) // MOST_COLUMNS)
+    columns = -(-len(shown) // rows)
     figure = Figure(figsize=(3.7 * columns, 2.9 * rows + 0.4), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel, (trial, arms) in zip(panels, shown.items(), strict=False):

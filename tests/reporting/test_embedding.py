@@ -68,3 +68,13 @@ def test_the_figure_shows_the_maps_with_y_upwards() -> None:
     (image,) = shown.images
     assert image.origin == "lower" and tuple(image.get_extent()) == (-8, 8, -8, 8)
     assert np.array_equal(np.asarray(image.get_array()), colours)
+
+
+def test_an_untrained_network_stands_beside_the_trained_one() -> None:
+    maps = [EmbeddingMap(f"net {number}", np.zeros((SIZE, SIZE, 3), np.float32), 0.5) for number in range(6)]
+    figure = draw_embeddings(np.zeros((1, 3), np.float32), np.zeros((0, 9), np.float32), maps, 8.0)
+    places = {axis.get_title().split("\n")[0]: axis.get_position() for axis in figure.axes if axis.axison}
+    assert len(places) == 1 + len(maps)
+    for number in range(0, 6, 2):
+        one, two = places[f"net {number}"], places[f"net {number + 1}"]
+        assert one.y0 == pytest.approx(two.y0) and one.x1 < two.x0

@@ -26,7 +26,7 @@ from pipeline.frames.points import read_points
 from pipeline.params import CameraMethod, LidarMethod, Runtime, load_params
 from pipeline.regions.builder import build_regions
 from pipeline.regions.store import RegionStore
-from pipeline.reporting.embedding import EmbeddingMap, embedding_maps
+from pipeline.reporting.embedding import EmbeddingMap, embedding_maps, listed_checkpoints
 from pipeline.reporting.probes import draw_probes, probe_table
 from stages import distill_camera, pretrain_lidar, probe_camera, probe_lidar, start
 
@@ -213,11 +213,16 @@ def test_checkpoints_are_probed_step_by_step(project: Path) -> None:
     assert all(np.array_equal(one.colours, two.colours) for one, two in zip(maps, again, strict=True))
     # Without its teacher beside it a camera is shown in components of its own, which hold more of its variance.
     assert embeddings([Path("data/checkpoints", TRAINED[1])])[-1].share > maps[-1].share
+    assert listed_checkpoints(load_params(), Path("data/checkpoints")) == [
+        Path("data/checkpoints", name) for name in TRAINED
+    ]
     content = yaml.safe_load(Path("params.yaml").read_text())
+    content["pretrain_lidar"]["methods"] = ["plrc"]  # chosen, not trained; what is left of prc is another choice's
     content["networks"]["embedding"] += 1
     Path("params.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match="do not fit params") as caught:
         embeddings([Path("data/checkpoints", TRAINED[0])])
+    assert listed_checkpoints(load_params(), Path("data/checkpoints")) == [Path("data/checkpoints", TRAINED[1])]
     assert "size mismatch" in caught.value.problem and "dvc repro" in caught.value.remedy
 
 
