@@ -18,9 +18,9 @@ from pipeline.evaluation.detection import ScoredBoxes
 from pipeline.evaluation.map_segmentation import MapPictures
 from pipeline.reporting.figures import draw_detections, draw_maps
 from pipeline.reporting.html_page import LARGE, render_html
-from pipeline.reporting.html_table import sort_key
 from pipeline.reporting.page import Block, Report, Section, print_tables, render_markdown
 from pipeline.reporting.picture import Picture, save_figure
+from pipeline.reporting.sorting import sort_key
 from pipeline.reporting.table import Cells, Table
 
 PNG = base64.b64decode(
