@@ -59,7 +59,7 @@ def audit(
 
 def diff(
     a: Annotated[str, typer.Argument(metavar="A", help="An artifact, PATH or PATH@rev; a revision; an experiment.")],
-    b: Annotated[str, typer.Argument(metavar="[B]", help="The same; `workspace` is what lies here.")] = "workspace",
+    b: Annotated[str, typer.Argument(metavar="B", help="The same; `workspace` is what lies here.")] = "workspace",
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Explain why two artifacts or revisions differ.

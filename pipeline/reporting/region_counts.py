@@ -23,7 +23,7 @@ def region_table(counts: Mapping[str, int]) -> Table | None:
         for name in REASONS
         if counts.get(name)
     ]
-    header = ["of", "", "count", "percent"]
+    header = ["of", "which", "count", "percent"]
     return Table("What became of points and clusters", NOTE, header, rows, "region_counts")
 
 
