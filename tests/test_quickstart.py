@@ -8,7 +8,7 @@ from tests.tiny_project import TinyProject
 PAGE = Page(ROOT / "docs" / "quickstart.md")
 START = ("git clone", "cd calico", "make repro", "source .venv", "dvc status")  # the project has not run all stages
 ARM = {"data/results/calico": "data/results/prc-L"}  # the project has no cameras
-# Run in tests/contracts/test_dvc_hygiene.py and tests/test_auditing_doc.py.
+# Run in tests/contracts/test_dvc_hygiene.py, tests/test_auditing_doc.py and tests of `calico view`.
 ELSEWHERE = (
     "dvc exp show",
     "dvc metrics diff",

@@ -11,9 +11,7 @@ LABELS = Path("data/labels")
 def corruptions(
     token: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[TOKEN]", help="Sample token of a frame, or its beginning; without it, a typical frame."
-        ),
+        typer.Argument(metavar="TOKEN", help="Sample token of a frame, or its beginning; without it, a typical frame."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for lidar.png, camera.png and rig.png.")] = Path(
         "scratch/corruptions"

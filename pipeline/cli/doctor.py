@@ -53,5 +53,6 @@ def _table(found: "list[Finding]") -> "Table":
 
 
 def _verdict(found: "list[Finding]") -> str:
-    problems, warnings = (sum(one.status == status for one in found) for status in ("problem", "warning"))
-    return f"{len(found)} checks, {problems} problems, {warnings} warnings"
+    counts = {status: sum(one.status == status for one in found) for status in ("problem", "warning")}
+    told = [f"{count} {status}{'' if count == 1 else 's'}" for status, count in counts.items()]
+    return f"{len(found)} checks, {', '.join(told)}"

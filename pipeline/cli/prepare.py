@@ -7,7 +7,7 @@ import typer
 
 
 def configure(
-    assignments: Annotated[list[str] | None, typer.Argument(metavar="[GROUP=CHOICE | KEY=VALUE]...")] = None,
+    assignments: Annotated[list[str] | None, typer.Argument(metavar="GROUP=CHOICE | KEY=VALUE")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Choose data set, scale or single values in params.yaml.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 regions = typer.Typer(no_args_is_help=True, help="Check, mend and compare regions.", rich_markup_mode=None)
 
-Store = Annotated[Path, typer.Argument(metavar="[PATH]", help="The folder of the store.")]
+Store = Annotated[Path, typer.Argument(metavar="PATH", help="The folder of the store.")]
 DEFAULT = Path("data/regions")
 INDEX = Path("data/index")
 
@@ -68,7 +68,7 @@ def repair(
 
 @regions.command()
 def grid(
-    values: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE,VALUE,...]...")] = None,
+    values: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE,VALUE,...")] = None,
     split: Annotated[str | None, typer.Option(help="Only frames of this split.")] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="So many frames, evenly spread; all without it.")] = None,
     experiments: Annotated[bool, typer.Option("--experiments", help="Collect DVC experiments, compute none.")] = False,

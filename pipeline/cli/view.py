@@ -18,9 +18,7 @@ FOLDER = Path("scratch/view")
 def view(
     token: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[TOKEN]", help="Sample token of a frame, or its beginning; without it, a typical frame."
-        ),
+        typer.Argument(metavar="TOKEN", help="Sample token of a frame, or its beginning; without it, a typical frame."),
     ] = None,
     arm: Annotated[
         str | None,

@@ -84,7 +84,8 @@ def _draw_wide(axes: Axes, viewed: ViewedFrame, reach: float) -> None:
 def _draw_near(axes: Axes, viewed: ViewedFrame, arm: str, reach: float) -> None:
     inside = (np.abs(viewed.points[:, :2]) < reach).all(axis=1)
     x, y = viewed.points[inside, 0], viewed.points[inside, 1]
-    axes.scatter(x, y, s=1.2, c="#9aa0a8", linewidths=0, rasterized=True)
+    colour = "#9aa0a8" if viewed.invented is None else np.where(viewed.invented[inside], INVENTED, "#9aa0a8")
+    axes.scatter(x, y, s=1.2, c=colour, linewidths=0, rasterized=True)
     said = []
     if viewed.predicted is not None:
         sure = _sure(viewed.predicted)
@@ -101,7 +102,7 @@ def _draw_near(axes: Axes, viewed: ViewedFrame, arm: str, reach: float) -> None:
     if viewed.truth is not None:
         _draw_footprints(axes, viewed.truth, TRUTH, 0.9)
         count = int((np.abs(viewed.truth.boxes[:, :2]) < reach).all(axis=1).sum())
-        said.append(f"{count} true ones")
+        said.append(f"{count} true boxes")
     _finish(axes, ", ".join(said) or "no boxes", reach)
 
 
@@ -171,7 +172,7 @@ def _entries(viewed: ViewedFrame) -> Iterator[Line2D]:
         for name, colour in BACKGROUND.values():
             yield Line2D([], [], marker="o", markersize=5, linestyle="none", color=colour, label=name)
     if viewed.truth is not None:
-        yield Line2D([], [], color=TRUTH, linewidth=0.9, label="truth (white in images)")
+        yield Line2D([], [], color=TRUTH, linewidth=0.9, label="truth (white in images)" if viewed.images else "truth")
     if viewed.predicted is not None:
         for label in np.unique(_sure(viewed.predicted).classes):
             name = DETECTION_CLASSES[label]

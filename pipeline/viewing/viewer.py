@@ -54,7 +54,9 @@ class Viewer:
         chosen = choose_arm(params, arm)
         index = FrameIndex.open(INDEX, Path(params.dataset.root))
         store = RegionStore.open(REGIONS, params.regions) if REGIONS.is_dir() else None
-        labels = Labels.open(LABELS) if LABELS.is_dir() else None
+        # Of Argoverse 2 no annotations are read: empty labels, which say nothing about the frames.
+        annotated = LABELS.is_dir() and params.dataset.format == "nuscenes"
+        labels = Labels.open(LABELS) if annotated else None
         return Viewer(params, index, store, labels, chosen, combine(conditions, seed, index, labels))
 
     def look(self, positions: Sequence[int]) -> Iterator[ViewedFrame]:

@@ -1,6 +1,7 @@
 """`calico view` in a project that the stages prepared: what it draws is what there is."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,24 @@ from typer.testing import CliRunner
 
 from pipeline.artifacts.checkpoint import save_weights
 from pipeline.cli import app
+from pipeline.configure import compose
 from pipeline.errors import UserError
 from pipeline.evaluation.detection import ScoredBoxes, build_submission
 from pipeline.evaluation.record import SUBMISSION
 from pipeline.frames.frame import CAMERA_CHANNELS
 from pipeline.frames.images import decode_jpeg
 from pipeline.frames.index import FrameIndex
-from pipeline.frames.labels import Labels
+from pipeline.frames.index_building import build_index
+from pipeline.frames.labels import Labels, build_labels
+from pipeline.geometry.boxes import points_in_box
 from pipeline.networks.model import BevModel
 from pipeline.params import Params, load_params
 from pipeline.regions.store import RegionStore
+from pipeline.reporting.projection import project
 from pipeline.viewing.conditions import read_condition
 from pipeline.viewing.viewer import Viewer
 
+ROOT = Path(__file__).parents[2]
 CELL = "detection-1.0-0"
 
 
@@ -159,3 +165,32 @@ def test_a_corruption_strikes_both_sensors_and_the_model_runs_on_it(submitted: t
 def test_wrong_words(words: list[str], advice: str, params: Params) -> None:
     assert advice in refused(*words).remedy
     assert not Path("scratch/view").exists()
+
+
+@pytest.mark.real_data
+def test_a_recorded_frame_with_images_and_one_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Straight from the sensor files: points fall where the images show things, and boxes hold the points."""
+    root = Path(os.environ.get("CALICO_REAL_DATA", Path(__file__).parents[3] / "shared" / "data" / "nuscenes"))
+    if not root.is_dir():
+        pytest.skip(f"no recorded data at {root}; set CALICO_REAL_DATA to a nuScenes root")
+    composed = compose(ROOT / "conf", ["dataset=nuscenes_sample", f"dataset.root={root}"])
+    (tmp_path / "params.yaml").write_text(composed)
+    monkeypatch.chdir(tmp_path)
+    params = load_params()
+    for name in ("index", "labels"):
+        Path("data", name).mkdir(parents=True)
+    build_index(params.dataset, Path("data/index"))
+    index = FrameIndex.open(Path("data/index"), root)
+    build_labels(params.dataset, params.prepare, index, Path("data/labels"))
+    viewer = Viewer.open(params)
+    pictured = next(position for position in range(len(index)) if index[position].cameras)
+    [seen] = viewer.look([pictured])
+    assert sum(len(project(camera, seen.points)[0]) for camera in seen.cameras.values()) > 10_000
+    told = view(index.tokens[pictured])
+    assert (told["images"], told["regions"], told["predicted boxes"]) == (6, None, None)
+    assert seen.truth is not None
+    held = [points_in_box(seen.points, box).sum() for box in seen.truth.boxes]
+    assert np.mean(np.array(held) > 0) > 0.9
+    assert view()["images"] == 0  # the validation scene has none
+    recorded = view(index.tokens[pictured], "--rerun", "--scene", "--out", "scene.rrd")
+    assert recorded["frames"] == len(viewer.scene_of(pictured))
