@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 LINE, TOP, INDENT = 15, 19, 9  # pixels: between lines of a box, above its first one, left of all
-COURSE = 7.2  # pixels a letter of 12, about: longer lines lose their beginning
+COURSE = 7.2  # pixels a letter of 12, about: a longer name loses its beginning, other lines their end
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,8 @@ def _box(box: Box, x: int, y: int, width: int, height: int) -> str:
     room, texts = int((width - INDENT) / COURSE), []
     for number, line in enumerate(box.lines):
         dim = ' class="dim"' if number else ""
-        shown = line if len(line) <= room else f"…{line[1 - room :]}"
+        short = f"{line[: room - 1]}…" if number else f"…{line[1 - room :]}"
+        shown = line if len(line) <= room else short
         texts.append(f'<text{dim} x="{x + INDENT}" y="{y + TOP + LINE * number}">{html.escape(shown)}</text>')
     return (
         f'<a href="{html.escape(box.href)}" class="{html.escape(box.style)}"><title>{html.escape(box.tip)}</title>'
