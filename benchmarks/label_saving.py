@@ -108,7 +108,7 @@ class Study:
     def __init__(self, path: Path, out: Path) -> None:
         self.pretrain, self.cells = read_study(path)
         self.out = out
-        self.base = read_yaml(Path("params.yaml"))
+        self.base: Any = read_yaml(Path("params.yaml"))
         self.params = changed(self.base, {})
 
     def tasks(self) -> list[Pretraining | Cell]:
