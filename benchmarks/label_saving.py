@@ -90,7 +90,7 @@ def read_study(path: Path) -> tuple[dict[str, dict[str, Any]], list[Cell]]:
     return study["pretrain"], list(cells)
 
 
-def changed(params: Mapping[str, Any], changes: Mapping[str, Any]) -> Params:
+def changed(params: object, changes: Mapping[str, Any]) -> Params:
     """params.yaml with some values replaced by dotted key."""
     values = json.loads(json.dumps(params))
     for key, value in changes.items():
@@ -108,7 +108,7 @@ class Study:
     def __init__(self, path: Path, out: Path) -> None:
         self.pretrain, self.cells = read_study(path)
         self.out = out
-        self.base: Any = read_yaml(Path("params.yaml"))
+        self.base = read_yaml(Path("params.yaml"))
         self.params = changed(self.base, {})
 
     def tasks(self) -> list[Pretraining | Cell]:

@@ -38,8 +38,8 @@ def choose(cells: pd.DataFrame) -> pd.DataFrame:
     """The cells of the setting that the tuning scenes prefer, among cells of one start, scenes and steps."""
     seeds = cells.groupby(SETTING)["seed"].count()
     means = cells.groupby(SETTING)["tune_mAP"].mean()[seeds == seeds.max()].reset_index()
-    best = means.loc[means["tune_mAP"].idxmax()]
-    return cells[(cells.lr == best.lr) & (cells.factor == best.factor)].sort_values("seed")
+    best = means.nlargest(1, "tune_mAP")[SETTING]
+    return cells.merge(best, on=SETTING).sort_values("seed")
 
 
 def compare(cells: pd.DataFrame, keys: list[str], reference: str = "random") -> pd.DataFrame:

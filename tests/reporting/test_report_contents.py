@@ -18,7 +18,7 @@ from pipeline.params import load_params
 from pipeline.reporting.export import to_latex, write_tables
 from pipeline.reporting.findings import Findings
 from pipeline.reporting.html_page import render_html
-from pipeline.reporting.lineage import recorded_chain
+from pipeline.reporting.lineage import artifact_table, recorded_chain
 from pipeline.reporting.page import Report, render_markdown
 from pipeline.reporting.paper import PAPER, paper_table
 from pipeline.reporting.reproduce import arm_blocks
@@ -72,6 +72,7 @@ def test_what_was_imported_is_not_followed_into_this_workspace(report_project: P
     Path(f"{PRC}.dvc").write_text("")
     chain = recorded_chain([Path("data/checkpoints/start/prc-L")])
     assert list(chain) == [PRC, "data/checkpoints/start/prc-L"]
+    assert artifact_table(chain).rows[0][-1] == f"{PRC}.dvc"
     assert chain[PRC].inputs == () and chain[PRC].identity == identity(Path(PRC))
 
 
