@@ -10,8 +10,8 @@ from typing import Any
 from pipeline.artifacts.card import CARD, OUTSIDE, dump_json, identity, read_card
 from pipeline.artifacts.diagram import Box, draw, without_detours
 from pipeline.errors import UserError
-from pipeline.reporting.anchors import arm_anchor, artifact_anchor
-from pipeline.reporting.table import Cells, Table
+from pipeline.reporting.tables.anchors import arm_anchor, artifact_anchor
+from pipeline.reporting.tables.table import Cells, Table
 
 BOX, GAP = 132, (12, 32)  # pixels
 CHECKPOINTS, STRESS, PROBES = "data/checkpoints/finetune", "data/stress", "data/probes"

@@ -16,12 +16,12 @@ from rich.console import Console
 from pipeline.errors import UserError
 from pipeline.evaluation.detection import ScoredBoxes
 from pipeline.evaluation.map_segmentation import MapPictures
-from pipeline.reporting.figures import draw_detections, draw_maps
-from pipeline.reporting.html_page import LARGE, render_html
-from pipeline.reporting.page import Block, Report, Section, print_tables, render_markdown
-from pipeline.reporting.picture import Picture, save_figure
-from pipeline.reporting.sorting import sort_key
-from pipeline.reporting.table import Cells, Table
+from pipeline.reporting.figures.bev import draw_detections, draw_maps
+from pipeline.reporting.figures.picture import Picture, save_figure
+from pipeline.reporting.page.html_page import LARGE, render_html
+from pipeline.reporting.page.report import Block, Report, Section, print_tables, render_markdown
+from pipeline.reporting.tables.sorting import sort_key
+from pipeline.reporting.tables.table import Cells, Table
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

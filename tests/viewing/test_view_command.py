@@ -28,7 +28,7 @@ from pipeline.geometry.boxes import points_in_box
 from pipeline.networks.model import BevModel
 from pipeline.params import Params, load_params
 from pipeline.regions.store import RegionStore
-from pipeline.reporting.projection import project
+from pipeline.reporting.figures.projection import project
 from pipeline.viewing.conditions import read_condition
 from pipeline.viewing.viewer import Viewer
 

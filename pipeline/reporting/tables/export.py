@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.reporting.sorting import numeric_columns
-from pipeline.reporting.table import Table, summarise
+from pipeline.reporting.tables.sorting import numeric_columns
+from pipeline.reporting.tables.table import Table, summarise
 
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",

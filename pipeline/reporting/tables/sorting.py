@@ -2,7 +2,7 @@
 
 import re
 
-from pipeline.reporting.table import Table
+from pipeline.reporting.tables.table import Table
 
 NUMBER = re.compile(r"[≈<]?\s?([+-]?\d[\d,]*(?:\.\d+)?)(?![\w/.-])")
 ABSENT = ("–", "")

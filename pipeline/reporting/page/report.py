@@ -7,9 +7,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from pipeline.reporting.picture import FOLDER, Picture
-from pipeline.reporting.sorting import numeric_columns
-from pipeline.reporting.table import Table
+from pipeline.reporting.figures.picture import FOLDER, Picture
+from pipeline.reporting.tables.sorting import numeric_columns
+from pipeline.reporting.tables.table import Table
 
 Group = tuple[str, list[Picture]]  # heading, pictures
 

@@ -8,12 +8,12 @@ from html import escape
 import cv2
 import numpy as np
 
-from pipeline.reporting.anchors import anchor
-from pipeline.reporting.html_table import prose, render_table
-from pipeline.reporting.page import Block, Report, Section
-from pipeline.reporting.picture import FOLDER, Picture
-from pipeline.reporting.style import SCRIPT, STYLE
-from pipeline.reporting.table import Table
+from pipeline.reporting.figures.picture import FOLDER, Picture
+from pipeline.reporting.page.html_table import prose, render_table
+from pipeline.reporting.page.report import Block, Report, Section
+from pipeline.reporting.page.style import SCRIPT, STYLE
+from pipeline.reporting.tables.anchors import anchor
+from pipeline.reporting.tables.table import Table
 
 LARGE = 200_000  # bytes of a PNG above which the page embeds it as WebP
 QUALITY = 85

@@ -4,9 +4,9 @@ import re
 from collections.abc import Collection
 from html import escape
 
-from pipeline.reporting.anchors import arm_anchor
-from pipeline.reporting.sorting import ABSENT, numeric_columns, sort_key
-from pipeline.reporting.table import Table
+from pipeline.reporting.tables.anchors import arm_anchor
+from pipeline.reporting.tables.sorting import ABSENT, numeric_columns, sort_key
+from pipeline.reporting.tables.table import Table
 
 LEFT, FACTS = ' class="left"', ' class="facts"'
 
