@@ -21,8 +21,8 @@ from pipeline.frames.box_labels import box_members, read_box_labels
 from pipeline.frames.frame import Frame
 from pipeline.frames.images import decode_jpeg
 from pipeline.frames.recording import Recording
-from pipeline.reporting.page import print_tables
-from pipeline.reporting.table import Table
+from pipeline.reporting.page.report import print_tables
+from pipeline.reporting.tables.table import Table
 from pipeline.robustness.corruption import CAMERA_CORRUPTIONS
 from pipeline.robustness.lidar_corruptions import LIDAR_CORRUPTIONS
 

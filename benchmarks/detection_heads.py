@@ -29,8 +29,8 @@ from pipeline.objectives.assignment import assign, matching_costs
 from pipeline.objectives.detection import detection_loss
 from pipeline.params import Heads, Params
 from pipeline.params.classes import DETECTION_CLASSES
-from pipeline.reporting.page import print_tables
-from pipeline.reporting.table import Table
+from pipeline.reporting.page.report import print_tables
+from pipeline.reporting.tables.table import Table
 from pipeline.strict_yaml import build_model
 from tests.reference import heads as twins
 

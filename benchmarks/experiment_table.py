@@ -98,8 +98,8 @@ def table(cells: pd.DataFrame, recipe: str, task: str) -> pd.DataFrame:
     own, score = cells[cells.recipe == recipe], SCORES[task][0]
     plain = cells[cells.setting == ""].drop_duplicates(["arm", "fraction", "seed"])
     rows = []
-    for (fraction, varied, arm), part in own.groupby(["fraction", "setting", "arm"], sort=True):
-        reference = part.reference.iloc[0]
+    for _, part in own.groupby(["fraction", "setting", "arm"], sort=True):
+        fraction, varied, arm, reference = part[["fraction", "setting", "arm", "reference"]].iloc[0]
         row = {"labels": f"{100 * fraction:.0f} %", "setting": varied or "as committed", "arm": arm, "n": len(part)}
         row |= {name: _spread(part[name]) for name in SCORES[task]}
         base = own[(own.arm == reference) & (own.fraction == fraction) & (own.setting == varied)]

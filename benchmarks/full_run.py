@@ -25,8 +25,8 @@ from pipeline.params import Params, load_runtime, parse_trial
 from pipeline.preflight.jobs import Job
 from pipeline.preflight.training_step import sweep_points
 from pipeline.preflight.workload import FrameCounts, find_workload
-from pipeline.reporting.page import print_tables
-from pipeline.reporting.table import Table
+from pipeline.reporting.page.report import print_tables
+from pipeline.reporting.tables.table import Table
 from pipeline.strict_yaml import build_model
 
 NUSCENES = FrameCounts(all=34_149, pretrain=28_130, train=28_130, val=6_019)

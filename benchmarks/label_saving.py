@@ -90,7 +90,7 @@ def read_study(path: Path) -> tuple[dict[str, dict[str, Any]], list[Cell]]:
     return study["pretrain"], list(cells)
 
 
-def changed(params: Mapping[str, Any], changes: Mapping[str, Any]) -> Params:
+def changed(params: object, changes: Mapping[str, Any]) -> Params:
     """params.yaml with some values replaced by dotted key."""
     values = json.loads(json.dumps(params))
     for key, value in changes.items():

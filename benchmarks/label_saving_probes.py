@@ -36,8 +36,8 @@ def measure(folder: Path) -> pd.DataFrame:
     device = place(RUNTIME, 0)
     weights = {}
     for path in sorted(folder.glob("pretrained-*-*/")):
-        _, start, seed = path.name.split("-", 1)[0], *path.name.split("-", 1)[1].rsplit("-", 1)
-        weights[start, int(seed)] = load_weights(path)
+        start, _, number = path.name.removeprefix("pretrained-").rpartition("-")
+        weights[start, int(number)] = load_weights(path)
     for seed in sorted({seed for _, seed in weights}):
         torch.manual_seed(seed)
         weights[SCRATCH, seed] = LidarEmbedding(params.networks).state_dict()

@@ -37,9 +37,9 @@ def collect(folder: Path) -> pd.DataFrame:
 def choose(cells: pd.DataFrame) -> pd.DataFrame:
     """The cells of the setting that the tuning scenes prefer, among cells of one start, scenes and steps."""
     seeds = cells.groupby(SETTING)["seed"].count()
-    means = cells.groupby(SETTING)["tune_mAP"].mean()[seeds == seeds.max()]
-    lr, factor = means.idxmax()
-    return cells[(cells.lr == lr) & (cells.factor == factor)].sort_values("seed")
+    means = cells.groupby(SETTING)["tune_mAP"].mean()[seeds == seeds.max()].reset_index()
+    best = means.nlargest(1, "tune_mAP")[SETTING]
+    return cells.merge(best, on=SETTING).sort_values("seed")
 
 
 def compare(cells: pd.DataFrame, keys: list[str], reference: str = "random") -> pd.DataFrame:
@@ -74,7 +74,7 @@ def difference(part: pd.DataFrame, base: pd.DataFrame) -> dict[str, str]:
 def by_class(cells: pd.DataFrame, start: str, reference: str = "random") -> pd.DataFrame:
     """Difference of AP by class to scratch, points, at equal settings: the mean over seeds."""
     keys = ["scenes", "steps", *SETTING]
-    names = [name for name in cells if name.startswith("test_AP_")]
+    names = [name for name in map(str, cells) if name.startswith("test_AP_")]
     own, base = (cells[cells.start == one].set_index([*keys, "seed"])[names] for one in (start, reference))
     apart = (100 * (own - base)).dropna()
     table = apart.groupby(level=keys).mean().round(1)

@@ -26,8 +26,8 @@ from pipeline.geometry.grid import BevGrid
 from pipeline.networks.lift_splat import depth_bins, feature_pixels, frustum_cells
 from pipeline.networks.splat import SplatPlan, plan_splat, splat
 from pipeline.params import LidarLayout
-from pipeline.reporting.page import print_tables
-from pipeline.reporting.table import Table
+from pipeline.reporting.page.report import print_tables
+from pipeline.reporting.tables.table import Table
 from pipeline.simulation.rig import lidar_translation, make_cameras
 
 CHANNELS, SIZE, FEATURES = 80, (256, 704), (32, 88)

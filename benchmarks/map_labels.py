@@ -26,8 +26,8 @@ from pipeline.frames.map_drawing import DIVIDER_LAYERS, build_maps
 from pipeline.frames.maps import MAP_CLASSES, MapRasters
 from pipeline.params import Dataset, Params, Runtime
 from pipeline.process import calm_numpy, keep_freed_memory
-from pipeline.reporting.page import print_tables
-from pipeline.reporting.table import Table
+from pipeline.reporting.page.report import print_tables
+from pipeline.reporting.tables.table import Table
 from pipeline.simulation.world import build_world
 from pipeline.strict_yaml import build_model
 

@@ -32,8 +32,8 @@ from pipeline.networks.summary import find_parts, record_passages
 from pipeline.networks.synthetic import make_batch
 from pipeline.params import Params
 from pipeline.preflight.training_step import sweep_points
-from pipeline.reporting.page import print_tables
-from pipeline.reporting.table import Table
+from pipeline.reporting.page.report import print_tables
+from pipeline.reporting.tables.table import Table
 
 BOTH = "LiDAR backbone + neck"
 WHOLE = "whole model"

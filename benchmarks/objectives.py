@@ -22,8 +22,8 @@ from benchmarks.processes import in_process, status_mb
 from pipeline.objectives.prc import prc
 from pipeline.objectives.rad import rad
 from pipeline.params import Rapc
-from pipeline.reporting.page import print_tables
-from pipeline.reporting.table import Table
+from pipeline.reporting.page.report import print_tables
+from pipeline.reporting.tables.table import Table
 
 EMBEDDING, TEMPERATURE, ALPHA, POINTS_OF_REGION = 64, 0.1, 0.5, 20
 

@@ -33,8 +33,8 @@ from pipeline.networks.layers import NORM_MOMENTUM, to_channels_last
 from pipeline.networks.pillars import PillarEncoder
 from pipeline.networks.second import Second, SecondFpn
 from pipeline.process import keep_freed_memory
-from pipeline.reporting.page import print_tables
-from pipeline.reporting.table import Table
+from pipeline.reporting.page.report import print_tables
+from pipeline.reporting.tables.table import Table
 from tests.reference.padded_pillars import PaddedPillarNet, hard_voxelize, scatter
 
 REACH, CELL, Z_MIN, Z_MAX = 51.2, 0.2, -5.0, 3.0

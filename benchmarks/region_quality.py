@@ -33,8 +33,8 @@ from pipeline.frames.points import read_points
 from pipeline.geometry.transforms import matrix_from_pose
 from pipeline.params import Dataset, Params, Regions, Runtime
 from pipeline.regions.segmentation import segment
-from pipeline.reporting.page import print_tables
-from pipeline.reporting.table import Table
+from pipeline.reporting.page.report import print_tables
+from pipeline.reporting.tables.table import Table
 from pipeline.strict_yaml import build_model
 
 SCENES = ["scene-0006", "scene-0061", "scene-0103"]  # of the recorded sample

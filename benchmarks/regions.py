@@ -36,8 +36,8 @@ from pipeline.regions.ground import find_ground
 from pipeline.regions.layout import Layout, encode_shard
 from pipeline.regions.segmentation import segment
 from pipeline.regions.store import RegionStore
-from pipeline.reporting.page import print_tables
-from pipeline.reporting.table import Table
+from pipeline.reporting.page.report import print_tables
+from pipeline.reporting.tables.table import Table
 from pipeline.simulation.world import build_world
 
 FRAMES_PER_SHARD = 256

@@ -37,8 +37,8 @@ from pipeline.params import Params, Runtime, Schedule, load_params
 from pipeline.preflight.training_step import sweep_points
 from pipeline.process import calm_numpy, keep_freed_memory
 from pipeline.regions.store import RegionStore
-from pipeline.reporting.page import print_tables
-from pipeline.reporting.table import Table
+from pipeline.reporting.page.report import print_tables
+from pipeline.reporting.tables.table import Table
 from pipeline.simulation.world import build_world
 from pipeline.strict_yaml import build_model
 from pipeline.training.distill_camera import distill_camera

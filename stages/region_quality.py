@@ -15,9 +15,9 @@ from pipeline.evaluation.region_truth import Case, collect_cases
 from pipeline.frames.index import FrameIndex
 from pipeline.params import Params, Runtime, load_params, load_runtime
 from pipeline.regions.store import RegionStore
-from pipeline.reporting.picture import save_figure
-from pipeline.reporting.region_objects import draw_objects
-from pipeline.reporting.regions import draw_regions
+from pipeline.reporting.figures.picture import save_figure
+from pipeline.reporting.figures.region_objects import draw_objects
+from pipeline.reporting.figures.regions import draw_regions
 from pipeline.throughput import measured
 from pipeline.work import region_quality_work
 

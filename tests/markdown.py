@@ -3,7 +3,6 @@
 import re
 import shlex
 import textwrap
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +43,11 @@ class Page:
         """The words of every simple command of the shell blocks, without comments, keywords and assignments."""
         return [words for block in self.code("sh", "bash") for words in commands(block.text)]
 
+    def inline(self) -> list[list[str]]:
+        """The words of commands in backticks, but for those with a `…`; their places to fill in stay words."""
+        spans = re.findall(r"`((?:calico|dvc|python -m) [^`…]+)`", self.prose)
+        return [words for span in spans for words in commands(span)]
+
     def links(self) -> list[str]:
         """Targets of links and pictures that are no web address."""
         return [link for link in re.findall(r"\]\(([^)\s]+)\)", self.prose) if "://" not in link]
@@ -56,12 +60,6 @@ class Page:
     def words(self) -> list[str]:
         """What stands in backticks, without blanks."""
         return re.findall(r"`([^`\s]+)`", self.prose)
-
-    def outcomes(self) -> Iterator[tuple[str, str]]:
-        """Each command of a shell block with the block of language `text` that follows it at once."""
-        for first, second in zip(self.blocks, self.blocks[1:], strict=False):
-            if first.language == "sh" and second.language == "text":
-                yield first.text, second.text
 
 
 def commands(script: str) -> list[list[str]]:

@@ -140,6 +140,14 @@ def test_audit_prints_a_tree_and_fails_on_a_changed_file(project: Path) -> None:
     assert "file changed: a.txt" in bad.stdout
 
 
+def test_a_project_that_never_ran_is_told_what_to_do(project: Path) -> None:
+    lost = calico("audit", "data/results/calico", cwd=project)
+    assert lost.returncode == 2
+    assert "`dvc repro` makes it" in lost.stderr
+    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+    assert "no checkpoint yet: `dvc repro`" in calico("ls", cwd=project).stdout
+
+
 def test_audit_as_json(project: Path) -> None:
     link = json.loads(calico("audit", "data/one", "--json", cwd=project).stdout)
     assert (link["path"], link["kind"], link["problems"]) == ("data/one", "toy", [])

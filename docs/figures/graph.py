@@ -17,19 +17,21 @@ PLACES = {
     "simulate": (0, 0, "embedded world"),
     "prepare": (1, 0, "index · labels"),
     "regions": (2, 0, "semantic pooling"),
-    "region_quality": (2, 1, "audit of regions"),
     "pretrain_lidar": (3, 0, "PRC · baselines"),
-    "probe_lidar": (3, 1, "what features tell"),
     "distill_camera": (4, 0, "RAD · baselines"),
+    "region_quality": (2, 1, "audit of regions"),
+    "probe_lidar": (3, 1, "what features tell"),
     "probe_camera": (4, 1, "what features tell"),
-    "start": (5, 0, "weights of an arm"),
-    "finetune": (6, 0, "arm × trial × seed"),
-    "evaluate": (7, 0, "devkit · IoU, by arm"),
-    "stress": (8, 0, "arm × disturbance"),
-    "report": (9, 0, "page · tables"),
+    "start": (0, 2, "weights of an arm"),
+    "finetune": (1, 2, "arm × trial × seed"),
+    "evaluate": (2, 2, "devkit · IoU, by arm"),
+    "stress": (3, 2, "arm × disturbance"),
+    "report": (4, 2, "page · tables"),
 }
-WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 128, 46, 26, 44, 14
-LANE, BUS = 2 * HEIGHT + GAP_Y + MARGIN + 18, 2 * HEIGHT + GAP_Y + MARGIN + 40  # heights of the two long ways
+WIDTH, HEIGHT, GAP, MARGIN = 138, 46, 30, 14
+ROWS = (MARGIN, MARGIN + HEIGHT + 34, MARGIN + 2 * HEIGHT + 112)
+RIGHT = MARGIN + 5 * (WIDTH + GAP) - GAP + 16  # the way down beside the last column
+TO_REPORT, TO_START, BUS = (ROWS[1] + HEIGHT + down for down in (18, 36, 54))  # long ways between the lower rows
 LABELS = ("data/labels", "data/raw/embedded/v1.0-embedded")
 STYLE = """
   .box { fill: #f6f8fa; stroke: #57606a; } .free { stroke: #0969da; stroke-width: 2; }
@@ -77,10 +79,9 @@ def below(path: str, folder: str) -> bool:
 def direct(found: list[Edge]) -> list[Edge]:
     """The edges that no longer way between the same stages implies."""
     after: dict[str, set[str]] = {name: set() for name in PLACES}
-    for name in sorted(PLACES, key=lambda name: -PLACES[name][0]):
+    for _ in PLACES:  # no way is longer than there are stages
         for edge in found:
-            if edge.source == name:
-                after[name] |= {edge.target} | after[edge.target]
+            after[edge.source] |= {edge.target} | after[edge.target]
     return [
         edge
         for edge in found
@@ -99,7 +100,7 @@ def label_free(found: list[Edge]) -> set[str]:
 def draw(found: list[Edge]) -> str:
     """The picture as SVG."""
     free = label_free(found)
-    size = 10 * (WIDTH + GAP_X) - GAP_X + 2 * MARGIN, BUS + 44
+    size = RIGHT + MARGIN, ROWS[2] + HEIGHT + 32
     heads = "".join(
         f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0 L8 4 L0 8 z"/></marker>'
@@ -116,12 +117,12 @@ def draw(found: list[Edge]) -> str:
     lines += [f'<path class="edge" d="{path}" marker-end="url(#plain)"/>' for path in ways]
     x, y = corner("prepare")
     readers = sorted({edge.target for edge in found if edge.labels}, key=corner)
-    along = f"M{x + WIDTH - 24} {y + HEIGHT} V{BUS} H{corner(readers[-1])[0] + WIDTH - 24}"
-    lines.append(f'<path class="edge label" d="{along}"/>')
-    for name in readers:
-        x, y = corner(name)
-        up = f"M{x + WIDTH - 24} {BUS} V{y + HEIGHT}"
-        lines.append(f'<path class="edge label" d="{up}" marker-end="url(#labelled)"/>')
+    ends = [corner(name)[0] + WIDTH - 24 for name in readers]
+    lines.append(f'<path class="edge label" d="M{x + 24} {y + HEIGHT} V{BUS} H{max(ends)}"/>')
+    for name, end in zip(readers, ends, strict=True):
+        above = corner(name)[1]
+        to = above + HEIGHT if above < BUS else above
+        lines.append(f'<path class="edge label" d="M{end} {BUS} V{to}" marker-end="url(#labelled)"/>')
     for name, (_, _, what) in PLACES.items():
         x, y = corner(name)
         kind = "box free" if name in free else "box"
@@ -140,20 +141,22 @@ def draw(found: list[Edge]) -> str:
 
 
 def way(edge: Edge) -> str:
-    """To the right neighbour, to the stage below, or along the lane under both rows."""
+    """To the right neighbour, to the stage below, or along a lane between the rows."""
     (column, row, _), (to_column, to_row, _) = PLACES[edge.source], PLACES[edge.target]
     (x, y), (u, v) = corner(edge.source), corner(edge.target)
     if row == to_row and to_column == column + 1:
         return f"M{x + WIDTH} {y + HEIGHT // 2} H{u}"
-    if column == to_column:
+    if column == to_column and to_row == row + 1 == 1:
         return f"M{x + 40} {y + HEIGHT} V{v}"
-    return f"M{x + 40} {y + HEIGHT} V{LANE} H{u + 40} V{v + HEIGHT}"
+    if row == 0:
+        return f"M{x + WIDTH} {y + HEIGHT // 2} H{RIGHT} V{TO_START} H{u + WIDTH // 2} V{v}"
+    return f"M{x + 40} {y + HEIGHT} V{TO_REPORT} H{u + 40} V{v}"
 
 
 def corner(name: str) -> tuple[int, int]:
     """Upper left corner of a stage's box."""
     column, row, _ = PLACES[name]
-    return MARGIN + column * (WIDTH + GAP_X), MARGIN + row * (HEIGHT + GAP_Y)
+    return MARGIN + column * (WIDTH + GAP), ROWS[row]
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def audit(
     outside = name.startswith(OUTSIDE) or name == "."
     if outside or not (view.is_file(name) or view.files(name)):
         problem = "the artifact lies outside the project" if outside else "there is no such artifact"
-        remedy = "run from the project's root and name a folder below it; `dvc fetch` brings what the cache lacks"
+        remedy = "run from the project's root, name a folder below it; `dvc repro` makes it, `dvc fetch` brings it back"
         raise UserError(problem, where=f"{path} ({view.name})", remedy=remedy)
     walk = _Walk(view, deep, sensor_files)
     file = ""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 LINE, TOP, INDENT = 15, 19, 9  # pixels: between lines of a box, above its first one, left of all
-COURSE = 7.2  # pixels a letter of 12, about: longer lines lose their beginning
+COURSE = 7.2  # pixels a letter of 12, about: a longer name loses its beginning, other lines their end
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,19 @@ def draw(
         f'<svg viewBox="0 0 {right} {bottom}" width="{right}" height="{bottom}" role="img" '
         f'aria-label="{html.escape(label)}">'
     ]
+    along = int(downwards)
+    leave, enter = ((width // 2, height), (width // 2, 0)) if downwards else ((width, height // 2), (0, height // 2))
     for box in boxes:
-        parts += [
-            _arrow(place[source], place[box.key], width, height, downwards) for source in box.inputs if source in place
-        ]
+        for source in box.inputs:
+            if source in place:
+                (x0, y0), (x1, y1) = place[source], place[box.key]
+                start, end = (x0 + leave[0], y0 + leave[1]), (x1 + enter[0], y1 + enter[1])
+                free = not any(
+                    start[along] < corner[along] < end[along]
+                    and corner[1 - along] <= end[1 - along] <= corner[1 - along] + (width, height)[1 - along]
+                    for corner in place.values()
+                )
+                parts.append(_arrow(start, end, gap[along] if free else None, downwards))
     parts += [_box(box, *place[box.key], width, height) for box in boxes]
     return "\n".join([*parts, "</svg>"])
 
@@ -97,21 +106,26 @@ def _steps(boxes: Sequence[Box]) -> list[list[Box]]:
     return [[box for box in boxes if distance[box.key] == far] for far in sorted({*distance.values()}, reverse=True)]
 
 
-def _arrow(start: tuple[int, int], end: tuple[int, int], width: int, height: int, downwards: bool) -> str:
+def _arrow(start: tuple[int, int], end: tuple[int, int], gap: int | None, downwards: bool) -> str:
+    """Within the first `gap` a curve to the column (or row) of the end, then straight on; all of it a curve if None.
+
+    Where other boxes stand in that column, a straight line would seem to come from them.
+    """
+    (x0, y0), (x1, y1) = start, end
+    turn = (y1 if downwards else x1) if gap is None else (y0 if downwards else x0) + gap
     if downwards:
-        x0, y0, x1, y1 = start[0] + width // 2, start[1] + height, end[0] + width // 2, end[1]
-        bend = (y0 + y1) // 2
-        return f'<path d="M{x0},{y0} C{x0},{bend} {x1},{bend} {x1},{y1}"/>'
-    x0, y0, x1, y1 = start[0] + width, start[1] + height // 2, end[0], end[1] + height // 2
-    bend = (x0 + x1) // 2
-    return f'<path d="M{x0},{y0} C{bend},{y0} {bend},{y1} {x1},{y1}"/>'
+        bend = (y0 + turn) // 2
+        return f'<path d="M{x0},{y0} C{x0},{bend} {x1},{bend} {x1},{turn} L{x1},{y1}"/>'
+    bend = (x0 + turn) // 2
+    return f'<path d="M{x0},{y0} C{bend},{y0} {bend},{y1} {turn},{y1} L{x1},{y1}"/>'
 
 
 def _box(box: Box, x: int, y: int, width: int, height: int) -> str:
     room, texts = int((width - INDENT) / COURSE), []
     for number, line in enumerate(box.lines):
         dim = ' class="dim"' if number else ""
-        shown = line if len(line) <= room else f"…{line[1 - room :]}"
+        short = f"{line[: room - 1]}…" if number else f"…{line[1 - room :]}"
+        shown = line if len(line) <= room else short
         texts.append(f'<text{dim} x="{x + INDENT}" y="{y + TOP + LINE * number}">{html.escape(shown)}</text>')
     return (
         f'<a href="{html.escape(box.href)}" class="{html.escape(box.style)}"><title>{html.escape(box.tip)}</title>'

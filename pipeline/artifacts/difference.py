@@ -40,6 +40,7 @@ class Difference:
         causes: each with the artifacts that it differs for.
         followers: artifacts that differ only because of what they were made from.
         equal: pairs of artifacts with the same identity, not counting what is upstream of them.
+        missing: paths with content on neither side; nothing is said about them.
         compared: paths of all pairs that were looked at.
         same_bytes: artifacts whose cards differ but whose files do not.
         metrics: name to both values, where they differ.
@@ -48,6 +49,7 @@ class Difference:
     causes: dict[Cause, list[str]] = field(default_factory=dict)
     followers: list[str] = field(default_factory=list)
     equal: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     compared: list[str] = field(default_factory=list)
     same_bytes: list[str] = field(default_factory=list)
     metrics: dict[str, tuple[Any, Any]] = field(default_factory=dict)
@@ -56,7 +58,8 @@ class Difference:
     def verdict(self) -> str:
         """One sentence."""
         if not self.causes:
-            return "they should be identical, and they are"
+            lost = f", as far as they are at hand: {len(self.missing)} are on neither side" if self.missing else ""
+            return f"they should be identical, and they are{lost}"
         chance = [cause for cause in self.causes if cause.kind == CHANCE]
         if len(chance) == len(self.causes):
             return "they should be identical, and they are not: equal params, code, inputs, environment and seeds"
@@ -75,7 +78,7 @@ def compare(a: Target, b: Target) -> Difference:
     Cards are believed here; `calico audit` is what checks them.
 
     Raises:
-        UserError: a side has nothing at its path, a broken card, or only one of them is a whole view.
+        UserError: neither side has any content, a card is broken, or only one of them is a whole view.
     """
     if bool(a.path) != bool(b.path):
         remedy = "name two artifacts (PATH or PATH@rev) or two revisions"
@@ -84,6 +87,12 @@ def compare(a: Target, b: Target) -> Difference:
     pairs = [(a.path, b.path)] if a.path else [(path, path) for path in pairing.outputs()]
     for one, other in pairs:
         pairing.visit(one, other)
+    if pairing.found.compared and len(pairing.found.missing) == len(pairing.found.compared):
+        raise UserError(
+            "neither side has the content of any artifact",
+            where=f"{a.path or a.view.name} and {b.path or b.view.name}",
+            remedy="run `dvc repro`, or `dvc fetch --all-commits` where there is a remote",
+        )
     return pairing.found
 
 
@@ -109,6 +118,9 @@ class _Pairing:
         label = pair_label(a, b)
         self.found.compared.append(label)
         identities = [_identity(side, path) for side, path in zip(self.sides, (a, b), strict=True)]
+        if not any(identities):
+            self.found.missing.append(label)
+            return True
         if identities[0] == identities[1]:
             self.found.equal.append(label)
             return True

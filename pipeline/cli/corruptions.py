@@ -30,7 +30,7 @@ def corruptions(
     from pipeline.frames.index import FrameIndex
     from pipeline.frames.labels import Labels
     from pipeline.params import load_params
-    from pipeline.reporting.corruptions import draw_corruptions
+    from pipeline.reporting.figures.corruptions import draw_corruptions
     from pipeline.viewing.chosen_frame import choose_frame
 
     index = FrameIndex.open(Path("data/index"), Path(load_params().dataset.root))

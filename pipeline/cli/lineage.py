@@ -136,6 +136,8 @@ def ls(json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON
     rows = list_checkpoints()
     if json:
         typer.echo(dump_json({"checkpoints": [plain(asdict(row)) for row in rows]}).decode(), nl=False)
+    elif not rows:
+        typer.echo("no checkpoint yet: `dvc repro` makes them, `dvc pull` brings them")
     else:
         Console(width=max(Console().width, 140)).print(_listing(rows))
 
@@ -195,7 +197,7 @@ def _show_difference(found: "Difference", a: str, b: str, console: "Console") ->
     console.print(f"{len(found.compared)} artifacts compared, {len(found.equal)} equal{follows}", highlight=False)
     if found.same_bytes:
         console.print(f"equal bytes under another card: {', '.join(found.same_bytes)}", highlight=False)
-    console.print(found.verdict, style="yellow" if found.causes else "green", highlight=False)
+    console.print(found.verdict, style="yellow" if found.causes or found.missing else "green", highlight=False)
 
 
 def _say_rest(count: int, console: "Console") -> None:

@@ -89,9 +89,9 @@ def grid(
 
     from pipeline.evaluation.region_audit import write_csv
     from pipeline.evaluation.region_grid import parse_axes
-    from pipeline.reporting.page import print_tables
-    from pipeline.reporting.region_heatmap import draw_heatmaps, grid_table
-    from pipeline.reporting.table import Table
+    from pipeline.reporting.figures.region_heatmap import draw_heatmaps, grid_table
+    from pipeline.reporting.page.report import print_tables
+    from pipeline.reporting.tables.table import Table
 
     if experiments:
         axes, rows, note = _collected(values or [])

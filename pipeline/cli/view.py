@@ -80,7 +80,7 @@ def view(
         name = "-".join([frame.token, *words])
         told: dict[str, Any] = {"frames": write_recording(viewer.look(positions), name, viewer.predictor, path)}
     else:
-        from pipeline.reporting.picture import save_figure
+        from pipeline.reporting.figures.picture import save_figure
 
         figure, told = _draw(kind, viewer, position, words)
         save_figure(figure, path)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from pipeline.reporting.findings import Findings
-from pipeline.reporting.page import Group, Section
-from pipeline.reporting.paper import ROBUSTNESS
-from pipeline.reporting.table import Table
+from pipeline.reporting.page.report import Group, Section
+from pipeline.reporting.tables.paper import ROBUSTNESS
+from pipeline.reporting.tables.table import Table
 
 # Heading of a group of figures -> the section that it stands in. Others get a section of their own.
 PLACES = {

@@ -10,20 +10,20 @@ from pipeline.artifacts.card import read_card
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
 from pipeline.params import Params, corruption_families
-from pipeline.reporting.attacks import attack_metrics, pgd_tables, spoofing_tables
-from pipeline.reporting.class_tables import class_tables
-from pipeline.reporting.comparison import compare_arms, comparison_table, few_seeds, pairs_of
-from pipeline.reporting.headlines import headline_table
-from pipeline.reporting.label_ledger import ledger_table
+from pipeline.reporting.figures.probes import probe_table, probed
 from pipeline.reporting.lineage import artifact_table, draw_lineage, misfits, recorded_chain
-from pipeline.reporting.overview import Drive, overview_table
-from pipeline.reporting.page import Block
-from pipeline.reporting.paper import paper_table
-from pipeline.reporting.probes import probe_table, probed
-from pipeline.reporting.region_counts import region_table
+from pipeline.reporting.page.report import Block
 from pipeline.reporting.reproduce import arm_blocks, strange_labels
-from pipeline.reporting.robustness import Robustness
-from pipeline.reporting.table import (
+from pipeline.reporting.tables.attacks import attack_metrics, pgd_tables, spoofing_tables
+from pipeline.reporting.tables.class_tables import class_tables
+from pipeline.reporting.tables.comparison import compare_arms, comparison_table, few_seeds, pairs_of
+from pipeline.reporting.tables.headlines import headline_table
+from pipeline.reporting.tables.label_ledger import ledger_table
+from pipeline.reporting.tables.overview import Drive, overview_table
+from pipeline.reporting.tables.paper import paper_table
+from pipeline.reporting.tables.region_counts import region_table
+from pipeline.reporting.tables.robustness import Robustness
+from pipeline.reporting.tables.table import (
     BRIEF,
     Table,
     degenerate_cells,

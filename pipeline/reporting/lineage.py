@@ -3,15 +3,15 @@
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.artifacts.card import CARD, OUTSIDE, dump_json, identity, read_card
 from pipeline.artifacts.diagram import Box, draw, without_detours
 from pipeline.errors import UserError
-from pipeline.reporting.anchors import arm_anchor, artifact_anchor
-from pipeline.reporting.table import Cells, Table
+from pipeline.reporting.tables.anchors import arm_anchor, artifact_anchor
+from pipeline.reporting.tables.table import Cells, Table
 
 BOX, GAP = 132, (12, 32)  # pixels
 CHECKPOINTS, STRESS, PROBES = "data/checkpoints/finetune", "data/stress", "data/probes"
@@ -32,6 +32,7 @@ class Recorded:
     card: Mapping[str, Any]
     inputs: tuple[str, ...] = ()
     problem: str = ""
+    imported: bool = False  # `dvc import` brought it: its inputs need not be those that lie here
 
     @property
     def labelled(self) -> int | None:
@@ -64,7 +65,7 @@ def _visit(path: str, expected: str | None, chain: Chain, open_: set[str]) -> No
     if path in chain or path in open_:
         one = chain.get(path)
         if one and one.card and expected not in (None, one.identity):
-            chain[path] = Recorded(path, one.identity, one.card, one.inputs, _swapped(one.identity, str(expected)))
+            chain[path] = replace(one, problem=_swapped(one.identity, str(expected)))
         return
     open_.add(path)
     folder = Path(path)
@@ -77,12 +78,12 @@ def _visit(path: str, expected: str | None, chain: Chain, open_: set[str]) -> No
     except UserError as error:
         chain[path] = Recorded(path, expected or "", {}, (), error.problem)
         return
-    # What `dvc import` brought was made elsewhere: its inputs need not be the ones that lie here.
-    sources = [] if Path(f"{path}.dvc").is_file() else [(entry["path"], entry["identity"]) for entry in card["inputs"]]
+    imported = Path(f"{path}.dvc").is_file()
+    sources = [] if imported else [(entry["path"], entry["identity"]) for entry in card["inputs"]]
     for source, recorded in sources:
         _visit(source, recorded, chain, open_)
     problem = "" if expected in (None, found) else _swapped(found, str(expected))
-    chain[path] = Recorded(path, found, card, tuple(source for source, _ in sources), problem)
+    chain[path] = Recorded(path, found, card, tuple(source for source, _ in sources), problem, imported)
 
 
 def _swapped(found: str, expected: str) -> str:
@@ -99,15 +100,8 @@ def artifact_table(chain: Chain) -> Table:
         if found := BY_ARM.fullmatch(path):
             cells.links[len(rows), 0] = arm_anchor(found[2])
         cells.places[len(rows)] = artifact_anchor(path)
-        rows.append(
-            [
-                path,
-                one.card.get("kind", "file"),
-                one.identity[:16] or "–",
-                _labelled([one]),
-                ", ".join(one.inputs) or "–",
-            ]
-        )
+        made_from = ", ".join(one.inputs) or (f"{path}.dvc" if one.imported else "–")
+        rows.append([path, one.card.get("kind", "file"), one.identity[:16] or "–", _labelled([one]), made_from])
     header = ["artifact", "kind", "identity", "labelled frames", "made from"]
     return Table("Artifacts", NOTE, header, rows, "artifacts", cells)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from pipeline.evaluation.record import parse_cell, read_metrics
 from pipeline.params import Arm
-from pipeline.reporting.anchors import arm_anchor, trial_anchor
 from pipeline.reporting.lineage import CHECKPOINTS, STRESS, Chain
-from pipeline.reporting.page import Block
-from pipeline.reporting.table import HEADLINES, Cells, Table, number_text, share_text
+from pipeline.reporting.page.report import Block
+from pipeline.reporting.tables.anchors import arm_anchor, trial_anchor
+from pipeline.reporting.tables.table import HEADLINES, Cells, Table, number_text, share_text
 
 MODALITIES = {"L": "LiDAR", "LC": "LiDAR and cameras"}
 CELLS = (

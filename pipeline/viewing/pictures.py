@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pipeline.errors import UserError
 from pipeline.frames.points import read_points
 from pipeline.regions.rejections import find_rejections
-from pipeline.reporting.regions import draw_regions
+from pipeline.reporting.figures.regions import draw_regions
 from pipeline.viewing.viewer import Viewer
 
 CHECKPOINTS = Path("data/checkpoints")
@@ -33,13 +33,13 @@ def draw_frame_regions(viewer: Viewer, position: int) -> tuple[Figure, Counts]:
 
 
 def draw_frame_embeddings(viewer: Viewer, position: int) -> tuple[Figure, Counts]:
-    """BEV embeddings of the pre-trained networks that params list, see `pipeline.reporting.embedding`; how many maps.
+    """BEV embeddings of the pre-trained networks that params list, see `embedding_maps`; how many maps.
 
     Raises:
         UserError: nothing was pre-trained.
     """
-    from pipeline.reporting.embedding import embedding_maps, listed_checkpoints  # opens torch
-    from pipeline.reporting.embedding_figure import draw_embeddings
+    from pipeline.reporting.figures.embedding import embedding_maps, listed_checkpoints  # opens torch
+    from pipeline.reporting.figures.embedding_figure import draw_embeddings
 
     checkpoints = listed_checkpoints(viewer.params, CHECKPOINTS)
     if not checkpoints:

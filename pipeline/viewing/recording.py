@@ -14,8 +14,8 @@ from pipeline.evaluation.detection import ScoredBoxes
 from pipeline.frames.frame import CAMERA_CHANNELS
 from pipeline.frames.labels import DETECTION_CLASSES
 from pipeline.geometry.transforms import Matrix
-from pipeline.reporting.figures import CLASS_COLOURS, SHOWN_SCORE
-from pipeline.reporting.regions import BACKGROUND, region_colours
+from pipeline.reporting.figures.bev import CLASS_COLOURS, SHOWN_SCORE
+from pipeline.reporting.figures.regions import BACKGROUND, region_colours
 from pipeline.viewing.pinhole import decompose
 from pipeline.viewing.viewed_frame import ViewedFrame
 

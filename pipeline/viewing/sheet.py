@@ -14,9 +14,9 @@ from pipeline.evaluation.detection import ScoredBoxes
 from pipeline.frames.frame import CAMERA_CHANNELS
 from pipeline.frames.labels import DETECTION_CLASSES
 from pipeline.geometry.boxes import footprint_corners
-from pipeline.reporting.figures import CLASS_COLOURS, SHOWN_SCORE
-from pipeline.reporting.projection import MAX_DEPTH, MIN_DEPTH, box_edges, project
-from pipeline.reporting.regions import BACKGROUND, region_colours
+from pipeline.reporting.figures.bev import CLASS_COLOURS, SHOWN_SCORE
+from pipeline.reporting.figures.projection import MAX_DEPTH, MIN_DEPTH, box_edges, project
+from pipeline.reporting.figures.regions import BACKGROUND, region_colours
 from pipeline.viewing.viewed_frame import ViewedFrame
 
 WIDE = 50.0  # metres to each side in the panel that shows the whole sweep

@@ -138,6 +138,25 @@ def test_an_artifact_against_a_whole_revision_is_refused() -> None:
         compare(Target("data/first", Workspace()), Target("", Workspace()))
 
 
+def test_what_is_on_neither_side_is_not_called_equal(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a fresh clone, where dvc.lock names outputs that nobody has made or fetched."""
+    lock = "schema: '2.0'\nstages:\n  one:\n    cmd: x\n    outs:\n"
+    lock += "".join(f"    - path: data/{name}\n      md5: '0'\n" for name in ("first", "lost"))
+    for place in ("there", "here"):
+        monkeypatch.chdir(here / place)
+        Path("dvc.lock").write_text(lock)
+    both = Target("", Elsewhere()), Target("", Workspace())
+    with pytest.raises(UserError, match="neither side") as refused:
+        compare(*both)
+    assert "dvc repro" in refused.value.remedy
+    for place in ("there", "here"):
+        monkeypatch.chdir(here / place)
+        make_chain()
+    found = compare(*both)
+    assert (found.equal, found.missing) == (["data/first"], ["data/lost"])
+    assert found.verdict.endswith("as far as they are at hand: 1 are on neither side")
+
+
 def test_a_whole_project_against_its_last_commit(tiny_project: TinyProject) -> None:
     """One param changed, two stages ran again: one cause, the rest follows; the cells are stale but untouched."""
     configure(["regions.eps=0.6"])

@@ -18,9 +18,9 @@ from pipeline.evaluation.precision_recall import CURVES, write_precision_recall
 from pipeline.evaluation.probe_record import write_probes
 from pipeline.frames.labels import DETECTION_CLASSES
 from pipeline.params import load_params
-from pipeline.reporting.arm_styles import COLOURS
-from pipeline.reporting.low_label import low_label_scores, write_low_label
-from pipeline.reporting.robustness import Robustness
+from pipeline.reporting.figures.arm_styles import COLOURS
+from pipeline.reporting.figures.low_label import low_label_scores, write_low_label
+from pipeline.reporting.tables.robustness import Robustness
 from pipeline.robustness import record
 from pipeline.training.history import History
 from pipeline.training.live import LiveLog

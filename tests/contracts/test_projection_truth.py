@@ -18,7 +18,7 @@ from pipeline.frames.images import decode_jpeg
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.points import read_points
 from pipeline.params import Dataset, Runtime
-from pipeline.reporting.projection import project
+from pipeline.reporting.figures.projection import project
 from tests.contracts.true_views import TrueWorld, View, index_of, record_true_world, turned_copy
 
 ROOT = Path(os.environ.get("CALICO_REAL_DATA", Path(__file__).parents[3] / "shared" / "data" / "nuscenes"))

@@ -10,7 +10,7 @@ from pipeline.configure import compose
 from pipeline.evaluation.detection import MAX_BOXES
 from pipeline.evaluation.record import read_metrics
 from pipeline.params import Runtime
-from pipeline.reporting.table import read_results
+from pipeline.reporting.tables.table import read_results
 from stages import evaluate, prepare
 from tests.evaluation.nuscenes_by_hand import VERSION, write_by_hand
 from tests.evaluation.random_model import save_random_model

@@ -230,7 +230,7 @@ def test_devkit_agrees_on_the_real_pixels(real_index: FrameIndex, real_dataset: 
     from nuscenes.nuscenes import NuScenes
 
     from pipeline.frames.points import load_points
-    from pipeline.reporting.projection import project
+    from pipeline.reporting.figures.projection import project
 
     nusc = NuScenes(real_dataset.version, real_dataset.root, verbose=False)
     frame = real_index[11]

@@ -9,8 +9,8 @@ import pytest
 from pipeline.regions.counts import REASONS
 from pipeline.regions.ids import GROUND, NOISE, REJECTED
 from pipeline.regions.rejections import Rejection
-from pipeline.reporting.picture import save_figure
-from pipeline.reporting.regions import REASON_COLOURS, draw_regions
+from pipeline.reporting.figures.picture import save_figure
+from pipeline.reporting.figures.regions import REASON_COLOURS, draw_regions
 
 
 @pytest.mark.parametrize("identity", [0, 7, GROUND, NOISE, REJECTED])

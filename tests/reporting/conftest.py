@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.reporting.findings import Findings
-from pipeline.reporting.page import Report
+from pipeline.reporting.page.report import Report
 from tests.reporting.small_report import small_report, write_artifacts
 
 

@@ -12,9 +12,9 @@ from pipeline.evaluation.record import name_cell, write_metrics
 from pipeline.frames.labels import Labels
 from pipeline.params import load_params
 from pipeline.reporting.contents import arrange
+from pipeline.reporting.figures.picture import Picture
 from pipeline.reporting.findings import Findings, read_findings
-from pipeline.reporting.page import Report
-from pipeline.reporting.picture import Picture
+from pipeline.reporting.page.report import Report
 from pipeline.robustness.record import write_stress
 
 PNG = base64.b64decode(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.reporting.attacks import attack_metrics, pgd_tables, spoofing_tables
+from pipeline.reporting.tables.attacks import attack_metrics, pgd_tables, spoofing_tables
 from pipeline.robustness.record import RATES, SCORES, read_spoofing, read_stress, write_stress
 from pipeline.robustness.spoofing_rate import SpoofingRate
 

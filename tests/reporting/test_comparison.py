@@ -10,9 +10,9 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.evaluation.evidence import EVIDENCE, MapEvidence
 from pipeline.evaluation.record import write_metrics
-from pipeline.reporting.comparison import compare_arms, comparison_table, few_seeds, pairs_of
-from pipeline.reporting.label_ledger import ledger_table
-from pipeline.reporting.table import KEYS
+from pipeline.reporting.tables.comparison import compare_arms, comparison_table, few_seeds, pairs_of
+from pipeline.reporting.tables.label_ledger import ledger_table
+from pipeline.reporting.tables.table import KEYS
 
 SCENES, SIDE = 12, 100
 ARMS = {"scratch-L": "L", "scratch-LC": "LC", "calico": "LC"}

@@ -12,7 +12,7 @@ from pipeline.cli.corruptions import corruptions
 from pipeline.errors import UserError
 from pipeline.frames.frame import Frame
 from pipeline.frames.index import FrameIndex
-from pipeline.reporting.corruptions import PANEL, TITLE, draw_corruptions
+from pipeline.reporting.figures.corruptions import PANEL, TITLE, draw_corruptions
 from pipeline.robustness.corruption import Corruption
 from pipeline.viewing.chosen_frame import typical_frame
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.reporting.embedding import EmbeddingMap, explained, paint, principal_components
-from pipeline.reporting.embedding_figure import draw_embeddings
+from pipeline.reporting.figures.embedding import EmbeddingMap, explained, paint, principal_components
+from pipeline.reporting.figures.embedding_figure import draw_embeddings
 
 SIZE, CHANNELS = 20, 5
 

@@ -13,7 +13,12 @@ from pipeline.frames.index import FrameIndex
 from pipeline.frames.index_building import build_index
 from pipeline.frames.labels import Labels, build_labels
 from pipeline.params import Dataset, Prepare
-from pipeline.reporting.gallery import choose_frames, draw_detection_figures, draw_map_figures, draw_projection_figures
+from pipeline.reporting.figures.gallery import (
+    choose_frames,
+    draw_detection_figures,
+    draw_map_figures,
+    draw_projection_figures,
+)
 from tests.evaluation.nuscenes_by_hand import ByHand, write_by_hand
 
 

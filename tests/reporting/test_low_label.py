@@ -10,8 +10,8 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.container import ErrorbarContainer
 
-from pipeline.reporting.arm_styles import arm_styles
-from pipeline.reporting.low_label import TABLE, draw_low_label, low_label_scores, plot_task, write_low_label
+from pipeline.reporting.figures.arm_styles import arm_styles
+from pipeline.reporting.figures.low_label import TABLE, draw_low_label, low_label_scores, plot_task, write_low_label
 
 ARMS = ["scratch-L", "calico"]
 STYLES = arm_styles(ARMS)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pipeline.evaluation.detection import ScoredBoxes
 from pipeline.frames.frame import Camera, Frame
 from pipeline.frames.labels import DETECTION_CLASSES
-from pipeline.reporting.figures import CLASS_COLOURS, SHOWN_SCORE
-from pipeline.reporting.overlays import draw_overlays
-from pipeline.reporting.picture import save_picture
+from pipeline.reporting.figures.bev import CLASS_COLOURS, SHOWN_SCORE
+from pipeline.reporting.figures.overlays import draw_overlays
+from pipeline.reporting.figures.picture import save_picture
 
 # As in test_projection: it looks forward from the LiDAR's place.
 LOOKING_FORWARD = np.array([[100.0, 80.0, 0, 0], [0, 60.0, -100.0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1.0]])

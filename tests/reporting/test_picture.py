@@ -7,7 +7,7 @@ import matplotlib.image
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline.reporting.picture import save_picture
+from pipeline.reporting.figures.picture import save_picture
 
 
 def cloud(seed: int) -> Figure:

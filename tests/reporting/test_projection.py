@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 
 from pipeline.frames.frame import Camera, Frame
-from pipeline.reporting.picture import save_figure
-from pipeline.reporting.projection import box_edges, draw_projection, project
+from pipeline.reporting.figures.picture import save_figure
+from pipeline.reporting.figures.projection import box_edges, draw_projection, project
 
 # A camera in the LiDAR's place that looks forward: right is x, down is -z, depth is y; focal length 100 pixels.
 LOOKING_FORWARD = np.array([[100.0, 80.0, 0, 0], [0, 60.0, -100.0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1.0]])

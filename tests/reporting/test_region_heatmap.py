@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.evaluation.region_grid import Axes, Row, numbers_of
 from pipeline.evaluation.region_quality import Quality
-from pipeline.reporting.region_heatmap import QUANTITIES, SHOWN, choose_axes, draw_heatmaps, grid_table
+from pipeline.reporting.figures.region_heatmap import QUANTITIES, SHOWN, choose_axes, draw_heatmaps, grid_table
 
 NOTHING = numbers_of(Quality())
 

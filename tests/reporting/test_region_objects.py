@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pipeline.frames.box_labels import BoxLabels
 from pipeline.geometry.transforms import rotation_about_z
 from pipeline.regions.ids import GROUND, NOISE, REJECTED
-from pipeline.reporting.picture import save_figure
-from pipeline.reporting.region_objects import FAINT_COLOUR, MISSED_COLOUR, RECALLED_COLOUR, draw_objects
+from pipeline.reporting.figures.picture import save_figure
+from pipeline.reporting.figures.region_objects import FAINT_COLOUR, MISSED_COLOUR, RECALLED_COLOUR, draw_objects
 
 
 def box_at(x: float, y: float, yaw: float = 0.0, length: float = 12.0, width: float = 8.0) -> BoxLabels:

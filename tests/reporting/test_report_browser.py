@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.reporting.export import write_tables
 from pipeline.reporting.findings import Findings
-from pipeline.reporting.html_page import render_html
-from pipeline.reporting.page import Report, Section
-from pipeline.reporting.table import Table
+from pipeline.reporting.page.html_page import render_html
+from pipeline.reporting.page.report import Report, Section
+from pipeline.reporting.tables.export import write_tables
+from pipeline.reporting.tables.table import Table
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 PLACES = (("CALICO_CHROMIUM", "chromium"), ("CALICO_CHROMEDRIVER", "chromedriver"))

@@ -15,14 +15,14 @@ from pipeline.artifacts.diagram import Box, draw, without_detours
 from pipeline.cli import app
 from pipeline.evaluation.record import write_metrics
 from pipeline.params import load_params
-from pipeline.reporting.export import to_latex, write_tables
 from pipeline.reporting.findings import Findings
-from pipeline.reporting.html_page import render_html
-from pipeline.reporting.lineage import recorded_chain
-from pipeline.reporting.page import Report, render_markdown
-from pipeline.reporting.paper import PAPER, paper_table
+from pipeline.reporting.lineage import artifact_table, recorded_chain
+from pipeline.reporting.page.html_page import render_html
+from pipeline.reporting.page.report import Report, render_markdown
 from pipeline.reporting.reproduce import arm_blocks
-from pipeline.reporting.table import KEYS, Cells, Table
+from pipeline.reporting.tables.export import to_latex, write_tables
+from pipeline.reporting.tables.paper import PAPER, paper_table
+from pipeline.reporting.tables.table import KEYS, Cells, Table
 from tests.reporting.small_report import ARMS, PRC, RAD, small_report, swap
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +72,7 @@ def test_what_was_imported_is_not_followed_into_this_workspace(report_project: P
     Path(f"{PRC}.dvc").write_text("")
     chain = recorded_chain([Path("data/checkpoints/start/prc-L")])
     assert list(chain) == [PRC, "data/checkpoints/start/prc-L"]
+    assert artifact_table(chain).rows[0][-1] == f"{PRC}.dvc"
     assert chain[PRC].inputs == () and chain[PRC].identity == identity(Path(PRC))
 
 

@@ -16,12 +16,12 @@ from rich.console import Console
 from pipeline.errors import UserError
 from pipeline.evaluation.detection import ScoredBoxes
 from pipeline.evaluation.map_segmentation import MapPictures
-from pipeline.reporting.figures import draw_detections, draw_maps
-from pipeline.reporting.html_page import LARGE, render_html
-from pipeline.reporting.html_table import sort_key
-from pipeline.reporting.page import Block, Report, Section, print_tables, render_markdown
-from pipeline.reporting.picture import Picture, save_figure
-from pipeline.reporting.table import Cells, Table
+from pipeline.reporting.figures.bev import draw_detections, draw_maps
+from pipeline.reporting.figures.picture import Picture, save_figure
+from pipeline.reporting.page.html_page import LARGE, render_html
+from pipeline.reporting.page.report import Block, Report, Section, print_tables, render_markdown
+from pipeline.reporting.tables.sorting import sort_key
+from pipeline.reporting.tables.table import Cells, Table
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -108,6 +108,14 @@ def test_scores_link_to_cells_and_arms_to_their_blocks(report: Report) -> None:
     assert '<a href="#cell-scratch-L">0.200 ± 0.141 (n=2)</a>' in page
     assert '<a href="#arm-scratch-L">scratch-L</a>' in page
     assert '<tr id="cell-scratch-L">' in page
+
+
+@pytest.mark.parametrize(("count", "folded"), [(2, 0), (3, 0), (4, 2), (9, 7)])
+def test_many_figures_of_one_kind_are_folded(report: Report, count: int, folded: int) -> None:
+    pictures = [Picture(f"map {number}", "map", PNG) for number in range(count)]
+    page = render_html(replace(report, sections=[Section("Maps", groups=[("Maps", pictures)])]))
+    assert page.count("<figure>") == count
+    assert (f"<details><summary>{folded} more</summary>" in page) == bool(folded)
 
 
 def test_a_photograph_is_embedded_small_and_in_full_size(report: Report) -> None:

@@ -11,8 +11,8 @@ import pytest
 from pipeline.artifacts.card import write_card
 from pipeline.errors import UserError
 from pipeline.evaluation.record import METRICS, name_cell, parse_cell, read_metrics, six_digits, spread, write_metrics
-from pipeline.reporting.class_tables import class_tables
-from pipeline.reporting.table import (
+from pipeline.reporting.tables.class_tables import class_tables
+from pipeline.reporting.tables.table import (
     degenerate_cells,
     headline_means,
     loss_table,

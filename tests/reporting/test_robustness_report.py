@@ -13,9 +13,9 @@ import pytest
 from matplotlib.container import BarContainer
 
 from pipeline.errors import UserError
-from pipeline.reporting.arm_styles import arm_styles
-from pipeline.reporting.robustness import CURVE, PICTURE, TABLE, Robustness
-from pipeline.reporting.robustness_figures import draw_bars, draw_radar, rates_by_severity
+from pipeline.reporting.figures.arm_styles import arm_styles
+from pipeline.reporting.figures.robustness import draw_bars, draw_radar, draw_robustness, rates_by_severity
+from pipeline.reporting.tables.robustness import CURVE, TABLE, Robustness
 from pipeline.robustness.record import CONDITIONS, read_stress, write_stress
 
 ARMS = ["scratch-L", "ours-LC"]
@@ -117,9 +117,9 @@ def test_the_figures_have_a_bar_and_a_line_for_every_arm_and_are_reproducible(
     robustness: Robustness, tmp_path: Path
 ) -> None:
     """Two types are too few for a radar; only the LiDAR's fog has several severities."""
-    pictures = robustness.draw(STYLES, tmp_path)
+    pictures = draw_robustness(robustness, STYLES, tmp_path)
     assert [picture.name for picture in pictures] == [
-        f"{PICTURE}-detection-0.1-{kind}" for kind in ("types", "severity")
+        f"robustness-detection-0.1-{kind}" for kind in ("types", "severity")
     ]
     assert all("NDS" in picture.caption and "severities 1, 2" in picture.caption for picture in pictures)
     for picture in pictures:
@@ -127,7 +127,7 @@ def test_the_figures_have_a_bar_and_a_line_for_every_arm_and_are_reproducible(
         for arm in ARMS:
             wanted = matplotlib.colors.to_rgb(STYLES[arm].colour)
             assert (abs(image - wanted).max(axis=-1) < 0.01).sum() > 100
-    assert robustness.draw(STYLES, tmp_path) == pictures
+    assert draw_robustness(robustness, STYLES, tmp_path) == pictures
 
 
 def test_the_bars_are_the_numbers_of_the_table() -> None:
@@ -188,6 +188,11 @@ def test_rates_by_severity_compare_the_same_types(tmp_path: Path) -> None:
 
 def test_without_a_robustness_test_there_is_nothing_to_show(tmp_path: Path) -> None:
     empty = Robustness(read_stress(tmp_path, ARMS, []), SCRATCH, "scratch-L")
-    assert (empty.tables(), empty.brief(), empty.draw(STYLES, tmp_path), empty.metrics()) == ([], [], [], {})
+    assert (empty.tables(), empty.brief(), draw_robustness(empty, STYLES, tmp_path), empty.metrics()) == (
+        [],
+        [],
+        [],
+        {},
+    )
     empty.write(tmp_path)
     assert len((tmp_path / CURVE).read_text().splitlines()) == len((tmp_path / TABLE).read_text().splitlines()) == 1

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.reporting.arm_styles import arm_styles
-from pipeline.reporting.training_curves import (
+from pipeline.reporting.figures.arm_styles import arm_styles
+from pipeline.reporting.figures.training_curves import (
     WINDOW,
     draw_finetunings,
     draw_pretrainings,

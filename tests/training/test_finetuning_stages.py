@@ -15,7 +15,7 @@ from pipeline.evaluation.record import MAPS, SUBMISSION, read_metrics
 from pipeline.evaluation.resampling import scores
 from pipeline.frames.labels import Labels
 from pipeline.params import Runtime
-from pipeline.reporting.table import read_results
+from pipeline.reporting.tables.table import read_results
 from stages import evaluate, finetune, prepare, start
 
 ROOT = Path(__file__).parents[2]

@@ -26,8 +26,8 @@ from pipeline.frames.points import read_points
 from pipeline.params import CameraMethod, LidarMethod, Runtime, load_params
 from pipeline.regions.builder import build_regions
 from pipeline.regions.store import RegionStore
-from pipeline.reporting.embedding import EmbeddingMap, embedding_maps, listed_checkpoints
-from pipeline.reporting.probes import draw_probes, probe_table
+from pipeline.reporting.figures.embedding import EmbeddingMap, embedding_maps, listed_checkpoints
+from pipeline.reporting.figures.probes import draw_probes, probe_table
 from stages import distill_camera, pretrain_lidar, probe_camera, probe_lidar, start
 
 ROOT = Path(__file__).parents[2]

@@ -32,7 +32,7 @@ from pipeline.networks.model import BevModel
 from pipeline.networks.projector import Projector
 from pipeline.params import Params, load_params
 from pipeline.regions.store import RegionStore
-from pipeline.reporting.projection import project
+from pipeline.reporting.figures.projection import project
 from pipeline.viewing.conditions import read_condition
 from pipeline.viewing.viewer import Viewer
 

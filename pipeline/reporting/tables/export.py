@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.reporting.html_table import ABSENT, sort_key
-from pipeline.reporting.table import Table, summarise
+from pipeline.reporting.tables.sorting import numeric_columns
+from pipeline.reporting.tables.table import Table, summarise
 
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -48,8 +48,7 @@ def to_csv(table: Table) -> str:
 
 def to_latex(table: Table) -> str:
     """A `tabular` for `\\input`, which needs the package booktabs; title and note are comments above it."""
-    columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.header)
-    layout = "".join("r" if all(x in ABSENT or sort_key(x) is not None for x in column) else "l" for column in columns)
+    layout = "".join("r" if numbers else "l" for numbers in numeric_columns(table))
     rows = [
         "\\midrule\n" * (number in table.cells.rules) + " & ".join(map(_escape, row)) + r" \\"
         for number, row in enumerate(table.rows)

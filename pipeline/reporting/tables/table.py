@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.artifacts.card import CARD, read_card
 from pipeline.evaluation.record import parse_cell, read_metrics
-from pipeline.reporting.anchors import arm_anchor, artifact_anchor, trial_anchor
+from pipeline.reporting.tables.anchors import arm_anchor, artifact_anchor, trial_anchor
 
 # Task -> the metrics shown, in order; the first one is compared between arms first.
 HEADLINES = {"detection": ("mAP_present", "mAP", "NDS"), "map": ("mIoU_best", "mIoU_calibrated", "mIoU_at_half")}
@@ -30,7 +30,7 @@ class Cells:
     """Where the cells of a table lead on the page, by row and column from 0.
 
     Attributes:
-        links: (row, column) -> a place, see `pipeline.reporting.anchors`.
+        links: (row, column) -> a place, see `pipeline.reporting.tables.anchors`.
         places: row -> the name of the place that this row itself is.
         rules: rows above which a line is drawn.
     """

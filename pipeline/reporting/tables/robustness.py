@@ -1,4 +1,4 @@
-"""What corruptions cost, as tables, a figure, and the numbers that DVC shows."""
+"""What corruptions cost, as tables and as the numbers that DVC shows; `reporting.figures.robustness` draws it."""
 
 import csv
 import io
@@ -9,15 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.reporting.arm_styles import ArmStyle
-from pipeline.reporting.picture import Picture, save_picture
-from pipeline.reporting.robustness_figures import FULL, draw_bars, draw_radar, draw_severities, rates_by_severity
-from pipeline.reporting.table import Table
+from pipeline.reporting.tables.table import Table
 from pipeline.robustness.summary import EVERY, mean_over_types, measure_types, over_seeds
 
 MEANS = {"CE": "mCE", "CE_reference": "mCE_reference", "RR": "mRR", "RCE": "mRCE"}  # over types
 TYPE_TITLES = {"CE": "corruption error CE", "RR": "resilience rate RR", "RCE": "relative corruption error RCE"}
-TABLE, CURVE, PICTURE = "robustness.csv", "robustness_types.csv", "robustness"
+TABLE, CURVE = "robustness.csv", "robustness_types.csv"
 
 
 class Robustness:
@@ -34,14 +31,14 @@ class Robustness:
     def tables(self) -> list[Table]:
         """Per trial and metric the means of every arm and family, and for the first metric of a trial every type."""
         tables = []
-        for trial, metrics in self._trials().items():
+        for trial, metrics in self.trials().items():
             tables += [self._mean_table(trial, metric) for metric in metrics]
             tables += [self._type_table(trial, metrics[0], measure) for measure in TYPE_TITLES]
         return tables
 
     def brief(self) -> list[Table]:
         """For the terminal: the means over all types, by the first metric of every trial."""
-        return [self._mean_table(trial, metrics[0], brief=True) for trial, metrics in self._trials().items()]
+        return [self._mean_table(trial, metrics[0], brief=True) for trial, metrics in self.trials().items()]
 
     def metrics(self) -> dict[str, Any]:
         """{trial: {metric: {arm: {family: {measure: mean over seeds}}}}}, for `dvc metrics show`."""
@@ -60,41 +57,14 @@ class Robustness:
         drawn = self._drawn()
         (out / CURVE).write_text(_csv([["type", "arm", "RR", "CE"], *([_plain(v) for v in row] for row in drawn)]))
 
-    def draw(self, styles: Mapping[str, ArmStyle], out: Path) -> list[Picture]:
-        """Bars and a radar over the types, and lines over severities, of every trial by its first metric, in `out`."""
-        pictures = []
-        for trial, (metric, *_) in self._trials().items():
-            rates = self._rates(trial, metric, "RR").rename(columns={"type": "kind"})
-            rates["kind"] = rates["family"] + ": " + rates["kind"]
-            own = self.scores[(self.scores["trial"] == trial) & (self.scores["metric"] == metric)]
-            left = f"Share of the clean {metric} that is left under corruption ({trial}; severities {self.severities})"
-            above = int((rates["mean"] > FULL).sum())
-            clipped = f"; {above} values above 100 are drawn at 100" if above else ""
-            drawn = {
-                "types": (draw_bars(rates, metric, styles), "by type, mean and sample deviation over seeds"),
-                "radar": (
-                    draw_radar(rates, metric, styles),
-                    f"an axis per type, mean over seeds{clipped}; open where a type strikes no sensor of the arm",
-                ),
-                "severity": (
-                    draw_severities(rates_by_severity(own), metric, styles),
-                    "by severity, mean over the types of a family, deviation over seeds",
-                ),
-            }
-            pictures += [
-                save_picture(figure, out, f"{PICTURE}-{trial}-{kind}", f"{left}: {how}.")
-                for kind, (figure, how) in drawn.items()
-                if figure is not None
-            ]
-        return pictures
-
-    def _trials(self) -> dict[str, list[str]]:
+    def trials(self) -> dict[str, list[str]]:
+        """Trial -> its metrics, the most telling one first."""
         pairs = dict.fromkeys(zip(self.types["trial"], self.types["metric"], strict=True))
         return {trial: [metric for other, metric in pairs if other == trial] for trial, _ in pairs}
 
     def _drawn(self) -> list[tuple[str, str, float, float]]:
         """(family: type, arm, RR, CE) of the first trial and metric; NaN for what is not known."""
-        for trial, metrics in self._trials().items():
+        for trial, metrics in self.trials().items():
             rows = self.types[(self.types["trial"] == trial) & (self.types["metric"] == metrics[0])]
             means = {(r["family"], r["type"], r["arm"], r["measure"]): r["mean"] for r in rows.to_dict("records")}
             keys = dict.fromkeys(key[:3] for key in means)
@@ -104,7 +74,8 @@ class Robustness:
             ]
         return []
 
-    def _rates(self, trial: str, metric: str, measure: str) -> pd.DataFrame:
+    def rates(self, trial: str, metric: str, measure: str) -> pd.DataFrame:
+        """Rows of `types` of one trial, metric and measure."""
         own = self.types
         return own[(own["trial"] == trial) & (own["metric"] == metric) & (own["measure"] == measure)].copy()
 

@@ -7,8 +7,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from pipeline.reporting.picture import FOLDER, Picture
-from pipeline.reporting.table import Table
+from pipeline.reporting.figures.picture import FOLDER, Picture
+from pipeline.reporting.tables.sorting import numeric_columns
+from pipeline.reporting.tables.table import Table
 
 Group = tuple[str, list[Picture]]  # heading, pictures
 
@@ -74,7 +75,8 @@ def render_markdown(report: Report) -> str:
     parts += [f"**Warning:** {warning}" for warning in report.warnings]
     for section in report.sections:
         for table in section.tables + section.more:
-            lines = [table.header, ["---", *(["--:"] * (len(table.header) - 1))], *table.rows]
+            sides = ["--:" if numbers else "---" for numbers in numeric_columns(table)]
+            lines = [table.header, sides, *table.rows]
             parts += [f"## {table.title}", table.note, "\n".join(f"| {' | '.join(cells)} |" for cells in lines)]
     for title, pictures in [group for section in report.sections for group in section.groups]:
         parts.append(f"## {title}")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.reporting.anchors import arm_anchor, trial_anchor
-from pipeline.reporting.table import HEADLINES, Cells, Table, mean_text, share_text, summarise
+from pipeline.reporting.tables.anchors import arm_anchor, trial_anchor
+from pipeline.reporting.tables.table import HEADLINES, Cells, Table, mean_text, share_text, summarise
 
 SHOWN = {
     "mAP_present": "mAP, classes present",

@@ -8,15 +8,16 @@ from html import escape
 import cv2
 import numpy as np
 
-from pipeline.reporting.anchors import anchor
-from pipeline.reporting.html_table import prose, render_table
-from pipeline.reporting.page import Block, Report, Section
-from pipeline.reporting.picture import FOLDER, Picture
-from pipeline.reporting.style import SCRIPT, STYLE
-from pipeline.reporting.table import Table
+from pipeline.reporting.figures.picture import FOLDER, Picture
+from pipeline.reporting.page.html_table import prose, render_table
+from pipeline.reporting.page.report import Block, Report, Section
+from pipeline.reporting.page.style import SCRIPT, STYLE
+from pipeline.reporting.tables.anchors import anchor
+from pipeline.reporting.tables.table import Table
 
 LARGE = 200_000  # bytes of a PNG above which the page embeds it as WebP
 QUALITY = 85
+SHOWN = 2  # figures of a group; where there are two more or many, they are folded
 
 
 def render_html(report: Report) -> str:
@@ -59,7 +60,11 @@ def _section(section: Section, arms: Collection[str]) -> str:
     parts += [_block(block) for block in section.blocks]
     for title, pictures in section.groups:
         parts += [f"<h3>{escape(title)}</h3>"] * (title != section.title)
-        parts += [_figure(picture) for picture in pictures]
+        figures = [_figure(picture) for picture in pictures]
+        shown = len(figures) if len(figures) <= SHOWN + 1 else SHOWN
+        parts += figures[:shown]
+        if rest := figures[shown:]:
+            parts += [f"<details><summary>{len(rest)} more</summary>", *rest, "</details>"]
     return "\n".join([*parts, "</section>"])
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pipeline.regions.counts import REASONS
-from pipeline.reporting.table import Table
+from pipeline.reporting.tables.table import Table
 
 POINTS = {"rich": "in a region", "ground": "ground", "rejected": "in a rejected cluster", "noise": "noise"}
 NOTE = "Over all frames. A rejected cluster may have several reasons. `docs/regions.md` says what each means."
@@ -23,7 +23,7 @@ def region_table(counts: Mapping[str, int]) -> Table | None:
         for name in REASONS
         if counts.get(name)
     ]
-    header = ["of", "", "count", "percent"]
+    header = ["of", "which", "count", "percent"]
     return Table("What became of points and clusters", NOTE, header, rows, "region_counts")
 
 

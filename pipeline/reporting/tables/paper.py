@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from pipeline.reporting.anchors import arm_anchor, trial_anchor
-from pipeline.reporting.table import Cells, Table, mean_text, share_text, summarise
+from pipeline.reporting.tables.anchors import arm_anchor, trial_anchor
+from pipeline.reporting.tables.table import Cells, Table, mean_text, share_text, summarise
 
 SOURCE = "Sun et al., CALICO, ICLR 2024 (arXiv 2306.00349), nuScenes validation; second-hand, ≈: read off a figure"
 DATASET = "nuscenes"  # the one data set on which numbers of the paper and of this page answer the same question

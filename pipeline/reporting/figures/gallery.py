@@ -19,15 +19,15 @@ from pipeline.params import Params, Regions
 from pipeline.regions.rejections import find_rejections
 from pipeline.regions.segmentation import segment
 from pipeline.regions.store import RegionStore
-from pipeline.reporting.embedding import embedding_maps
-from pipeline.reporting.embedding_figure import draw_embeddings
-from pipeline.reporting.figures import draw_detections, draw_maps
-from pipeline.reporting.overlays import draw_overlays
-from pipeline.reporting.page import Group
-from pipeline.reporting.picture import Picture, save_picture
-from pipeline.reporting.projection import draw_projection
-from pipeline.reporting.regions import draw_regions
-from pipeline.reporting.table import HEADLINES
+from pipeline.reporting.figures.bev import draw_detections, draw_maps
+from pipeline.reporting.figures.embedding import embedding_maps
+from pipeline.reporting.figures.embedding_figure import draw_embeddings
+from pipeline.reporting.figures.overlays import draw_overlays
+from pipeline.reporting.figures.picture import Picture, save_picture
+from pipeline.reporting.figures.projection import draw_projection
+from pipeline.reporting.figures.regions import draw_regions
+from pipeline.reporting.page.report import Group
+from pipeline.reporting.tables.table import HEADLINES
 
 
 def choose_frames(index: FrameIndex, split: str, count: int) -> list[int]:

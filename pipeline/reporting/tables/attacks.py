@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.reporting.table import Table
+from pipeline.reporting.tables.table import Table
 from pipeline.robustness.interval import wilson_interval
 
 SPOOFING_NOTE = (

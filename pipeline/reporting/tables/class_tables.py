@@ -6,7 +6,7 @@ import pandas as pd
 
 from pipeline.frames.labels import DETECTION_CLASSES
 from pipeline.frames.maps import MAP_CLASSES
-from pipeline.reporting.table import Table, number_text, share_text, summarise
+from pipeline.reporting.tables.table import Table, number_text, share_text, summarise
 
 # Task, prefix of the metrics, classes, and what the numbers are.
 BY_ARM = (

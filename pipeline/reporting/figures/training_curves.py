@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.errors import UserError
-from pipeline.reporting.arm_styles import ArmStyle
-from pipeline.reporting.picture import Picture, save_picture
+from pipeline.reporting.figures.arm_styles import ArmStyle
+from pipeline.reporting.figures.picture import Picture, save_picture
 
 HISTORY = "history.csv"
 SPHERE = ("alignment", "uniformity")  # where the embeddings lie, watched beside the losses

@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 from pipeline.evaluation.probe_record import CURVE, FIRST, GEOMETRY, LAST, read_curve
 from pipeline.evaluation.record import METRICS
-from pipeline.reporting.anchors import artifact_anchor
-from pipeline.reporting.picture import Picture, save_picture
-from pipeline.reporting.table import Cells, Table
+from pipeline.reporting.figures.picture import Picture, save_picture
+from pipeline.reporting.tables.anchors import artifact_anchor
+from pipeline.reporting.tables.table import Cells, Table
 
 SHOWN = {
     "object_linear": "objects, linear",

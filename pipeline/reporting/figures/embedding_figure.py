@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from pipeline.reporting.embedding import EmbeddingMap
-from pipeline.reporting.figures import MOST_COLUMNS, draw_boxes, finish, frame_panel, square_panels
+from pipeline.reporting.figures.bev import MOST_COLUMNS, draw_boxes, finish, frame_panel, square_panels
+from pipeline.reporting.figures.embedding import EmbeddingMap
 
 
 def draw_embeddings(

@@ -20,7 +20,7 @@ from pipeline.frames.images import decode_jpeg
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.points import load_points
 from pipeline.frames.reader import LabelSource
-from pipeline.reporting.projection import MAX_DEPTH, MIN_DEPTH, project
+from pipeline.reporting.figures.projection import MAX_DEPTH, MIN_DEPTH, project
 from pipeline.robustness.corruption import SEVERITIES, TYPES, Corruption
 from pipeline.robustness.objects import MovingObjects
 from pipeline.robustness.rig import CalibrationDrift, TemporalMisalignment

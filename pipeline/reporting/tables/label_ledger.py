@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.reporting.table import Table, share_text
+from pipeline.reporting.tables.table import Table, share_text
 
 
 def ledger_table(ledger: Mapping[str, Mapping[str, Any]], used: set[float]) -> Table | None:

@@ -12,8 +12,8 @@ from pipeline.evaluation.detection import ScoredBoxes
 from pipeline.frames.frame import CAMERA_CHANNELS, Frame
 from pipeline.frames.images import decode_jpeg
 from pipeline.frames.labels import DETECTION_CLASSES
-from pipeline.reporting.figures import CLASS_COLOURS, SHOWN_SCORE
-from pipeline.reporting.projection import box_edges
+from pipeline.reporting.figures.bev import CLASS_COLOURS, SHOWN_SCORE
+from pipeline.reporting.figures.projection import box_edges
 
 TRUTH_COLOUR = "white"
 

@@ -1,24 +1,14 @@
-"""A table as HTML, and what its cells are sorted by."""
+"""A table as HTML; what its cells are sorted by stands beside them."""
 
 import re
 from collections.abc import Collection
 from html import escape
 
-from pipeline.reporting.anchors import arm_anchor
-from pipeline.reporting.table import Table
+from pipeline.reporting.tables.anchors import arm_anchor
+from pipeline.reporting.tables.sorting import ABSENT, numeric_columns, sort_key
+from pipeline.reporting.tables.table import Table
 
-NUMBER = re.compile(r"[≈<]?\s?([+-]?\d[\d,]*(?:\.\d+)?)(?![\w/.-])")
-ABSENT = ("–", "")
-
-
-def sort_key(text: str) -> float | None:
-    """The number that a cell stands for; None where it is text.
-
-    Of `9/49 = 18 [10, 31]` and of `0.2 → 0.3` that is what stands behind the sign; elsewhere the first number, if the
-    cell begins with it.
-    """
-    found = NUMBER.match(re.split(r" = | → ", text)[-1].strip())
-    return float(found[1].replace(",", "")) if found else None
+LEFT, FACTS = ' class="left"', ' class="facts"'
 
 
 def prose(text: str) -> str:
@@ -33,10 +23,7 @@ def render_table(table: Table, arms: Collection[str] = ()) -> str:
         table: with or without a name.
         arms: those that have a block on the page: their names, and numbers below them, link to it.
     """
-    numeric = [
-        all(row[column] in ABSENT or sort_key(row[column]) is not None for row in table.rows)
-        for column in range(len(table.header))
-    ]
+    numeric = numeric_columns(table)
     head = "".join(
         f'<th scope="col"{"" if numbers else LEFT}>{escape(cell)}</th>'
         for cell, numbers in zip(table.header, numeric, strict=True)
@@ -48,9 +35,6 @@ def render_table(table: Table, arms: Collection[str] = ()) -> str:
         f"<table{'' if any(table.header) else FACTS}>\n"
         f"{f'<thead><tr>{head}</tr></thead>' if any(table.header) else ''}\n<tbody>\n{rows}\n</tbody></table></div>"
     )
-
-
-LEFT, FACTS = ' class="left"', ' class="facts"'
 
 
 def _files(name: str) -> str:

@@ -14,7 +14,7 @@ from pipeline.evaluation.bootstrap import Comparison, compare, scene_weights
 from pipeline.evaluation.evidence import EVIDENCE, read_evidence
 from pipeline.evaluation.record import parse_cell, read_metrics
 from pipeline.evaluation.resampling import METRICS, scores
-from pipeline.reporting.table import Table, share_text
+from pipeline.reporting.tables.table import Table, share_text
 
 FEWEST_SEEDS = 3
 SEED = 0  # of the bootstrap: the same scenes are drawn for every task, fraction and arm

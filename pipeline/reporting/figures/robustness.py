@@ -1,19 +1,51 @@
 """What corruptions leave of a score: bars by type, a radar over types, lines over severities."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 
-from pipeline.reporting.arm_styles import ArmStyle
+from pipeline.reporting.figures.arm_styles import ArmStyle
+from pipeline.reporting.figures.picture import Picture, save_picture
+from pipeline.reporting.tables.robustness import Robustness
 
 FULL = 100.0  # percent: nothing is lost
 FEWEST_AXES = 3  # a radar of fewer is no area
 SOFT, GRID = "#9aa0a8", "#e3e6ea"
 
 Styles = Mapping[str, ArmStyle]
+
+
+def draw_robustness(robust: Robustness, styles: Styles, out: Path) -> list[Picture]:
+    """Bars and a radar over the types, and lines over severities, of every trial by its first metric, in `out`."""
+    pictures = []
+    for trial, (metric, *_) in robust.trials().items():
+        rates = robust.rates(trial, metric, "RR").rename(columns={"type": "kind"})
+        rates["kind"] = rates["family"] + ": " + rates["kind"]
+        own = robust.scores[(robust.scores["trial"] == trial) & (robust.scores["metric"] == metric)]
+        left = f"Share of the clean {metric} that is left under corruption ({trial}; severities {robust.severities})"
+        above = int((rates["mean"] > FULL).sum())
+        clipped = f"; {above} values above 100 are drawn at 100" if above else ""
+        drawn = {
+            "types": (draw_bars(rates, metric, styles), "by type, mean and sample deviation over seeds"),
+            "radar": (
+                draw_radar(rates, metric, styles),
+                f"an axis per type, mean over seeds{clipped}; open where a type strikes no sensor of the arm",
+            ),
+            "severity": (
+                draw_severities(rates_by_severity(own), metric, styles),
+                "by severity, mean over the types of a family, deviation over seeds",
+            ),
+        }
+        pictures += [
+            save_picture(figure, out, f"robustness-{trial}-{kind}", f"{left}: {how}.")
+            for kind, (figure, how) in drawn.items()
+            if figure is not None
+        ]
+    return pictures
 
 
 def draw_bars(rates: pd.DataFrame, metric: str, styles: Styles) -> Figure:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pipeline.evaluation.record import parse_cell, read_metrics
 from pipeline.reporting.lineage import Chain, misfits, params_digest
-from pipeline.reporting.table import Table, share_text
+from pipeline.reporting.tables.table import Table, share_text
 
 NOTE = "Read from the cards of the artifacts behind this page."
 

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from pipeline.reporting.arm_styles import ArmStyle
-from pipeline.reporting.picture import Picture, save_picture
-from pipeline.reporting.table import HEADLINES, share_text, summarise
+from pipeline.reporting.figures.arm_styles import ArmStyle
+from pipeline.reporting.figures.picture import Picture, save_picture
+from pipeline.reporting.tables.table import HEADLINES, share_text, summarise
 
 TABLE = "low_label.csv"
 COLUMNS = ["arm", "task", "metric", "fraction", "mean", "deviation", "n"]
