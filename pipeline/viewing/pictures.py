@@ -10,7 +10,6 @@ from pipeline.errors import UserError
 from pipeline.frames.points import read_points
 from pipeline.regions.rejections import find_rejections
 from pipeline.reporting.figures.regions import draw_regions
-from pipeline.reporting.tables.table import pretrained
 from pipeline.viewing.viewer import Viewer
 
 CHECKPOINTS = Path("data/checkpoints")
@@ -34,15 +33,15 @@ def draw_frame_regions(viewer: Viewer, position: int) -> tuple[Figure, Counts]:
 
 
 def draw_frame_embeddings(viewer: Viewer, position: int) -> tuple[Figure, Counts]:
-    """BEV embeddings of every pre-trained network, see `pipeline.reporting.figures.embedding`; how many maps.
+    """BEV embeddings of the pre-trained networks that params list, see `embedding_maps`; how many maps.
 
     Raises:
         UserError: nothing was pre-trained.
     """
-    from pipeline.reporting.figures.embedding import embedding_maps  # opens torch
+    from pipeline.reporting.figures.embedding import embedding_maps, listed_checkpoints  # opens torch
     from pipeline.reporting.figures.embedding_figure import draw_embeddings
 
-    checkpoints = pretrained(CHECKPOINTS)
+    checkpoints = listed_checkpoints(viewer.params, CHECKPOINTS)
     if not checkpoints:
         remedy = "run `dvc repro pretrain_lidar distill_camera`"
         raise UserError("nothing was pre-trained", where=str(CHECKPOINTS), remedy=remedy)

@@ -13,7 +13,9 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
-from pipeline.artifacts.checkpoint import save_weights
+from pipeline.artifacts.card import WEIGHTS, write_card
+from pipeline.artifacts.checkpoint import save_weights, snapshot_file
+from pipeline.artifacts.publish import publish
 from pipeline.cli import app
 from pipeline.configure import compose
 from pipeline.errors import UserError
@@ -25,7 +27,9 @@ from pipeline.frames.index import FrameIndex
 from pipeline.frames.index_building import build_index
 from pipeline.frames.labels import Labels, build_labels
 from pipeline.geometry.boxes import points_in_box
+from pipeline.networks.lidar import LidarBranch
 from pipeline.networks.model import BevModel
+from pipeline.networks.projector import Projector
 from pipeline.params import Params, load_params
 from pipeline.regions.store import RegionStore
 from pipeline.reporting.figures.projection import project
@@ -113,6 +117,23 @@ def test_regions_alone(params: Params) -> None:
     assert told["wrote"].endswith("-regions.png")
     assert Path(told["wrote"]).stat().st_size > 30_000
     assert (told["regions"] > 3, told["rejected clusters"] > 3) == (True, True)
+
+
+def test_embeddings_of_a_pretrained_network(params: Params) -> None:
+    """A LiDAR branch that kept its first and its last weights."""
+    torch.manual_seed(2)
+    with publish(Path("data/checkpoints/pretrain_lidar/prc")) as draft:
+        (draft / "snapshots").mkdir()
+        for file in (snapshot_file(0), WEIGHTS):
+            lidar = LidarBranch(params.networks.lidar, params.networks.grid)
+            projector = Projector(lidar.out_channels, params.networks.embedding)
+            parts = {"lidar": lidar, "lidar_projector": projector}
+            weights = {f"{part}.{name}": value for part in parts for name, value in parts[part].state_dict().items()}
+            save_weights(draft, weights, file)
+        write_card(draft, kind="checkpoint", stage="pretrain_lidar", params={}, inputs=[], details={"steps": 5})
+    told = view("--embedding")
+    assert told["maps"] == 2
+    assert Path(told["wrote"]).stat().st_size > 20_000
 
 
 def test_a_corruption_strikes_both_sensors_and_the_model_runs_on_it(submitted: tuple[FrameIndex, Labels]) -> None:
