@@ -76,10 +76,13 @@ def measured(key: str, *outs: Path, processes: int = 1) -> Iterator[Work]:
 def note(key: str, throughput: Throughput, record: Path = RECORD) -> None:
     """Replaces what was noted for `key`; processes that note at the same moment wait for each other."""
     record.parent.mkdir(parents=True, exist_ok=True)
-    with record.with_name(f".{record.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    folder = os.open(record.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
         notes = read_notes(record) | {key: throughput}
         write_file(record, dump_json({name: asdict(of) for name, of in notes.items()}))
+    finally:
+        os.close(folder)  # and with it the lock
 
 
 def read_notes(record: Path = RECORD) -> dict[str, Throughput]:

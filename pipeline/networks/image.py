@@ -10,6 +10,7 @@ import timm
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.errors import UserError
 from pipeline.networks.layers import conv_block, to_channels_last
 
 
@@ -28,8 +29,7 @@ class ImageBackbone(nn.Module):
         strides: input pixels per cell of each level.
 
     Raises:
-        RuntimeError: timm does not know the name.
-        TypeError: the model does not take an option.
+        UserError: timm does not know the name, or the model does not take an option.
     """
 
     def __init__(
@@ -44,9 +44,17 @@ class ImageBackbone(nn.Module):
         defaults = timm.get_pretrained_cfg(name)
         if defaults is not None and defaults.fixed_input_size:
             arguments.setdefault("img_size", image_size)
-        self.model = timm.create_model(
-            name, pretrained=False, features_only=True, out_indices=tuple(out_indices), **arguments
-        )
+        try:
+            self.model = timm.create_model(
+                name, pretrained=False, features_only=True, out_indices=tuple(out_indices), **arguments
+            )
+        except (TypeError, RuntimeError) as error:
+            raise UserError(
+                f"timm cannot build {name} with {arguments}: {error}",
+                where="params.yaml: networks.camera.backbone, backbone_options",
+                remedy="take a name of timm.list_models() and options of its constructor; those of scale=embedded are "
+                "Swin's: another backbone wants an edit of conf/scale/embedded.yaml, then `calico configure`",
+            ) from error
         information: Any = self.model.feature_info
         self.channels: list[int] = list(information.channels())
         self.strides: list[int] = list(information.reduction())

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from pipeline.errors import UserError
 from pipeline.networks.image import ImageBackbone, ImageNeck
 
 SWIN: dict[str, list[int] | int] = {"embed_dim": 8, "depths": [1, 1, 1], "num_heads": [1, 2, 2], "window_size": [4, 4]}
@@ -44,5 +45,8 @@ def test_a_pixel_stays_at_its_place() -> None:
 
 
 def test_unknown_backbone_is_refused() -> None:
-    with pytest.raises(RuntimeError, match="no_such_model"):
+    with pytest.raises(UserError, match="no_such_model"):
         ImageBackbone("no_such_model", {}, [1], (64, 96))
+    with pytest.raises(UserError, match="window_size") as told:
+        ImageBackbone("resnet18", {"window_size": 4}, [1], (64, 96))
+    assert "embedded.yaml" in told.value.remedy
