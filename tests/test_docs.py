@@ -247,6 +247,17 @@ def test_excerpts_stand_in_the_source() -> None:
             assert lines and lines in dedented, f"{page}: {block.title}\n{part}"
 
 
+def test_equations_are_closed() -> None:
+    """Braces and environments; nobody typesets them here."""
+    equations = [block.text for page in PAGES for block in page.code("math")]
+    assert len(equations) >= 10
+    for text in equations:
+        bare = re.sub(r"\\[{}]", "", text)
+        assert bare.count("{") == bare.count("}"), text
+        assert re.findall(r"\\begin\{(\w+)\}", text) == re.findall(r"\\end\{(\w+)\}", text), text
+        assert len(re.findall(r"\\left\b", text)) == len(re.findall(r"\\right\b", text)), text
+
+
 def test_every_page_is_in_the_index() -> None:
     index = Page(ROOT / "docs" / "README.md")
     linked = {link.partition("#")[0] for link in index.links()}

@@ -30,7 +30,7 @@ def run(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_program_is_checked_below() -> None:
-    assert {command.split()[0] for command in COMMANDS} == {"make", "calico", "dvc", "source"}
+    assert {command.split()[0] for command in COMMANDS} == {"make", "calico", "dvc", "source", "git"}
 
 
 @pytest.mark.parametrize("command", of("make"))
