@@ -84,7 +84,7 @@ def test_a_folder_with_broken_params_and_nothing_else(tmp_path: Path) -> None:
     assert (code, told["healthy"]) == (1, False)
     problems = {finding["subject"]: finding for finding in told["findings"] if finding["status"] == "problem"}
     assert {"packages", "params", "git", "dvc"} <= set(problems)
-    assert "did you mean eps?" in problems["params"]["remedy"]
+    assert "did you mean regions.eps?" in problems["params"]["remedy"]
     assert all(finding["remedy"] for finding in told["findings"] if finding["status"] != "ok")
 
 
