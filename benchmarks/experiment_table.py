@@ -113,8 +113,8 @@ def table(cells: pd.DataFrame, recipe: str, task: str) -> pd.DataFrame:
 
 
 def overview(cells: pd.DataFrame, recipe: str) -> pd.DataFrame:
-    """A row per arm of a recipe, in its order, a column per task, score and fraction: mean and deviation over seeds."""
-    own = cells[cells.recipe == recipe]
+    """A row per arm of a recipe as committed, a column per task, score and fraction: mean and deviation over seeds."""
+    own = cells[(cells.recipe == recipe) & (cells.setting == "")]
     arms = parse_yaml((CONF / "experiment" / f"{recipe}.yaml").read_bytes())["finetune"]["arms"]
     columns = [
         (task, name, fraction)
