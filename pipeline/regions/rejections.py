@@ -6,10 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.params import Regions
-from pipeline.regions.clustering import cluster, split_clusters
-from pipeline.regions.filters import find_oversized, judge_clusters, measure_clusters
-from pipeline.regions.ground import find_ground
 from pipeline.regions.hulls import find_hull
+from pipeline.regions.segmentation import find_clusters
 
 
 @dataclass(frozen=True)
@@ -35,16 +33,11 @@ def find_rejections(points: NDArray[np.float32], params: Regions) -> list[Reject
         points: [N, >= 3], x, y, z in metres, LiDAR frame; those that are not finite are left out.
     """
     sound = points[np.isfinite(points[:, :3]).all(axis=1)]
-    above = sound[~find_ground(sound, params)]
-    labels = cluster(above, params)
-    shapes = measure_clusters(above, labels, params)
-    if params.split_eps is not None and (oversized := find_oversized(shapes, params)).any():
-        labels = split_clusters(above, labels, oversized, params)
-        shapes = measure_clusters(above, labels, params)
-    verdicts = judge_clusters(shapes, params)
+    clusters = find_clusters(sound, params)
+    above = sound[~clusters.ground]
     found = []
-    for number in np.flatnonzero(np.logical_or.reduce(list(verdicts.values()))):
-        xy = above[labels == number, :2].astype(np.float64)
-        reasons = tuple(reason for reason, broken in verdicts.items() if broken[number])
+    for number in np.flatnonzero(clusters.rejected):
+        xy = above[clusters.labels == number, :2].astype(np.float64)
+        reasons = tuple(reason for reason, broken in clusters.broken.items() if broken[number])
         found.append(Rejection(xy[find_hull(xy)], len(xy), reasons))
     return found
