@@ -138,8 +138,9 @@ def overview(cells: pd.DataFrame, recipe: str) -> pd.DataFrame:
 
 
 def regions_table(cells: pd.DataFrame) -> pd.DataFrame:
-    """A row per setting whose regions were scored."""
-    scored = cells.dropna(subset=list(REGIONS.values())[:1]).drop_duplicates("setting")
+    """A row per setting of the regions that were scored."""
+    settings = cells.setting.map(lambda text: text == "" or text.startswith("regions"))
+    scored = cells[settings].dropna(subset=list(REGIONS.values())[:1]).drop_duplicates("setting")
     return pd.DataFrame(
         {"setting": [text or "as committed" for text in scored.setting]}
         | {column: [f"{value:.3f}" for value in scored[column]] for column in REGIONS.values()}
@@ -157,7 +158,7 @@ def tables_of(path: Path) -> dict[str, str]:
 
 def _paired(part: pd.DataFrame, base: pd.DataFrame, score: str, name: str) -> dict[str, str]:
     """Of `benchmarks.label_saving_table.difference`, under a name."""
-    told = difference(*(one.rename(columns={score: "test_mAP"})[["seed", "test_mAP"]] for one in (part, base)))
+    told = difference(part[["seed", score]], base[["seed", score]], score)
     return {name: told["gain"], f"p of {name}": told.get("p", "")}
 
 

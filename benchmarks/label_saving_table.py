@@ -60,14 +60,15 @@ def compare(cells: pd.DataFrame, keys: list[str], reference: str = "random") -> 
     return pd.DataFrame(rows).fillna("")
 
 
-def difference(part: pd.DataFrame, base: pd.DataFrame) -> dict[str, str]:
-    """Mean paired difference in mAP points with its 95 % interval, and the p of the t-test."""
+def difference(part: pd.DataFrame, base: pd.DataFrame, score: str = "test_mAP") -> dict[str, str]:
+    """Mean paired difference of a score in percent points with its 95 % interval, and the p of the t-test."""
     both = part.merge(base, on="seed", suffixes=("", "_base"))
-    gains = 100 * (both.test_mAP - both.test_mAP_base).to_numpy()
+    own, other = both[score], both[f"{score}_base"]
+    gains = 100 * (own - other).to_numpy()
     if len(gains) < 2:
         return {"gain": f"{gains.mean():+.1f} (n={len(gains)})" if len(gains) else ""}
     half = t.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / np.sqrt(len(gains))
-    p = ttest_rel(both.test_mAP, both.test_mAP_base).pvalue
+    p = ttest_rel(own, other).pvalue
     return {"gain": f"{gains.mean():+.1f} ± {half:.1f} (n={len(gains)})", "p": f"{p:.3g}"}
 
 
