@@ -8,7 +8,6 @@ from pipeline.frames.labels import Labels
 from pipeline.params import Params
 from pipeline.regions.store import RegionStore
 from pipeline.reporting.figures.arm_styles import arm_styles
-from pipeline.reporting.figures.embedding import listed_checkpoints
 from pipeline.reporting.figures.gallery import (
     choose_camera_arm,
     choose_frames,
@@ -23,9 +22,8 @@ from pipeline.reporting.figures.low_label import draw_low_label
 from pipeline.reporting.figures.probes import draw_probes
 from pipeline.reporting.figures.robustness import draw_robustness
 from pipeline.reporting.figures.training_curves import draw_finetunings, draw_pretrainings
-from pipeline.reporting.findings import CHECKPOINTS, INDEX, LABELS, PROBES, REGIONS, RESULTS, Findings
+from pipeline.reporting.findings import CHECKPOINTS, INDEX, LABELS, REGIONS, RESULTS, Findings
 from pipeline.reporting.page.report import Group
-from pipeline.reporting.tables.table import pretrained
 
 
 def fine_tuned(params: Params) -> dict[str, dict[str, list[Path]]]:
@@ -40,7 +38,7 @@ def draw_figures(params: Params, found: Findings, out: Path) -> list[Group]:
     """All figures; of frames, a few of validation, by the models of the largest label fraction and the first seed."""
     index = FrameIndex.open(INDEX, Path(params.dataset.root))
     positions = choose_frames(index, params.dataset.val_split, params.report.figures)
-    own, starts, tuned = params.finetune, pretrained(CHECKPOINTS), fine_tuned(params)
+    own, tuned = params.finetune, fine_tuned(params)
     styles = arm_styles(own.arms)
     cells = {
         task: {arm: RESULTS / arm / name_cell(task, max(fractions), own.seeds[0]) for arm in own.arms}
@@ -51,9 +49,9 @@ def draw_figures(params: Params, found: Findings, out: Path) -> list[Group]:
     groups = [
         ("Low-label curves", draw_low_label(found.values, styles, out)),
         ("Robustness", draw_robustness(found.robust, styles, out)),
-        ("Training curves", draw_pretrainings(CHECKPOINTS, starts, out) + draw_finetunings(tuned, styles, out)),
-        ("Probes", draw_probes(PROBES, out)),
-        draw_embedding_figures(params, index, positions[:1], labels, listed_checkpoints(params, CHECKPOINTS), out),
+        ("Training curves", draw_pretrainings(found.pretrained, out) + draw_finetunings(tuned, styles, out)),
+        ("Probes", draw_probes(found.probed, out)),
+        draw_embedding_figures(params, index, positions[:1], labels, found.pretrained, out),
         draw_projection_figures(index, positions, labels, out),
         draw_region_figures(index, positions, RegionStore.open(REGIONS, params.regions), params.regions, out),
     ]

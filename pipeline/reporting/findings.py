@@ -1,4 +1,4 @@
-"""All that the report tells, read from the artifacts of the stages before it; figures are drawn by `gallery`."""
+"""All that the report tells, read from the artifacts of the stages before it; `drawings` draws its figures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,12 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.artifacts.card import read_card
+from pipeline.artifacts.card import CARD, read_card
+from pipeline.evaluation.probe_record import CURVE
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
 from pipeline.params import Params, corruption_families
-from pipeline.reporting.figures.probes import probe_table, probed
+from pipeline.reporting.figures.probes import probe_table
 from pipeline.reporting.lineage import artifact_table, draw_lineage, misfits, recorded_chain
+from pipeline.reporting.methods import folders_of_methods
 from pipeline.reporting.page.report import Block
 from pipeline.reporting.reproduce import arm_blocks, strange_labels
 from pipeline.reporting.tables.attacks import attack_metrics, pgd_tables, spoofing_tables
@@ -29,7 +31,6 @@ from pipeline.reporting.tables.table import (
     degenerate_cells,
     headline_means,
     loss_table,
-    pretrained,
     read_results,
     result_tables,
 )
@@ -47,6 +48,8 @@ class Findings:
     Attributes:
         inputs: every artifact that was read, for the card.
         values: all scores, see `read_results`.
+        pretrained: checkpoints of the methods that params list.
+        probed: the scores of their probes.
         warnings: why a number may mean less than it seems to.
         brief: the tables for the terminal.
         metrics: means for `dvc metrics show`.
@@ -54,6 +57,8 @@ class Findings:
 
     inputs: list[Path]
     values: pd.DataFrame
+    pretrained: list[Path]
+    probed: list[Path]
     warnings: list[str]
     brief: list[Table]
     metrics: dict[str, Any]
@@ -81,8 +86,9 @@ def read_findings(params: Params, root: str) -> Findings:
         UserError: an artifact is missing or broken.
     """
     arms, own, families = params.finetune.arms, params.report, params.stress.families
+    pretrained, probed = folders_of_methods(params, CHECKPOINTS, CARD), folders_of_methods(params, PROBES, CURVE)
     inputs = [
-        INDEX, LABELS, REGIONS, *pretrained(CHECKPOINTS), *probed(PROBES), *(RESULTS / arm for arm in arms),
+        INDEX, LABELS, REGIONS, *pretrained, *probed, *(RESULTS / arm for arm in arms),
         *(STRESS / arm / family for arm in arms for family in families),
     ]  # fmt: skip
     chain, ledger = recorded_chain(inputs), Labels.open(LABELS).ledger()
@@ -93,11 +99,13 @@ def read_findings(params: Params, root: str) -> Findings:
     robust = Robustness(struck, {arm: own.scratch_arms[modality[arm]] for arm in arms}, own.reference_arm)
     spoofed = read_spoofing(STRESS, [arm for arm in arms if "spoofing" in families])
     climbed = read_stress(STRESS, arms, [family for family in families if family == "pgd"])
-    pretraining = [table for table in (loss_table(CHECKPOINTS), probe_table(PROBES)) if table]
+    pretraining = [table for table in (loss_table(pretrained), probe_table(probed)) if table]
     weak = [f"{cell}; its score means nothing" for cell in degenerate_cells(RESULTS, arms)]
     return Findings(
         inputs=inputs,
         values=values,
+        pretrained=pretrained,
+        probed=probed,
         warnings=[*misfits(chain), *strange_labels(arms, ledger, chain), *weak, *few_seeds(values)],
         brief=result_tables(values, own.reference_arm, BRIEF) + robust.brief() + pretraining,
         metrics=headline_means(values) | {"robustness": robust.metrics(), "attacks": attack_metrics(spoofed, climbed)},

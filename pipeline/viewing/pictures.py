@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from pipeline.artifacts.card import CARD
 from pipeline.errors import UserError
 from pipeline.frames.points import read_points
 from pipeline.regions.rejections import find_rejections
 from pipeline.reporting.figures.regions import draw_regions
+from pipeline.reporting.methods import folders_of_methods
 from pipeline.viewing.viewer import Viewer
 
 CHECKPOINTS = Path("data/checkpoints")
@@ -38,10 +40,10 @@ def draw_frame_embeddings(viewer: Viewer, position: int) -> tuple[Figure, Counts
     Raises:
         UserError: nothing was pre-trained.
     """
-    from pipeline.reporting.figures.embedding import embedding_maps, listed_checkpoints  # opens torch
+    from pipeline.reporting.figures.embedding import embedding_maps  # opens torch
     from pipeline.reporting.figures.embedding_figure import draw_embeddings
 
-    checkpoints = listed_checkpoints(viewer.params, CHECKPOINTS)
+    checkpoints = folders_of_methods(viewer.params, CHECKPOINTS, CARD)
     if not checkpoints:
         remedy = "run `dvc repro pretrain_lidar distill_camera`"
         raise UserError("nothing was pre-trained", where=str(CHECKPOINTS), remedy=remedy)

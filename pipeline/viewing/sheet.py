@@ -4,8 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -13,16 +11,17 @@ from matplotlib.patches import Rectangle
 from pipeline.evaluation.detection import ScoredBoxes
 from pipeline.frames.frame import CAMERA_CHANNELS
 from pipeline.frames.labels import DETECTION_CLASSES
-from pipeline.geometry.boxes import footprint_corners
-from pipeline.reporting.figures.bev import CLASS_COLOURS, SHOWN_SCORE
-from pipeline.reporting.figures.projection import MAX_DEPTH, MIN_DEPTH, box_edges, project
-from pipeline.reporting.figures.regions import BACKGROUND, region_colours
+from pipeline.reporting.figures.bev import CLASS_COLOURS, SHOWN_SCORE, draw_boxes, frame_panel
+from pipeline.reporting.figures.invented import COLOUR as INVENTED
+from pipeline.reporting.figures.overlays import draw_boxes_in_image
+from pipeline.reporting.figures.projection import MAX_DEPTH, MIN_DEPTH, draw_points_in_image
+from pipeline.reporting.figures.regions import BACKGROUND, dot, scatter_regions
 from pipeline.viewing.viewed_frame import ViewedFrame
 
 WIDE = 50.0  # metres to each side in the panel that shows the whole sweep
 SIDE = 7.4  # inches, of a panel from above
 GAP, EDGE, TITLE, LEGEND = 0.35, 0.3, 0.75, 0.5  # inches
-TRUTH, INVENTED = "black", "#ff5040"
+TRUTH, GREY = "black", "#9aa0a8"
 
 
 def draw_sheet(viewed: ViewedFrame, title: str, arm: str, reach: float) -> Figure:
@@ -54,8 +53,8 @@ def draw_sheet(viewed: ViewedFrame, title: str, arm: str, reach: float) -> Figur
     _draw_wide(wide, viewed, reach)
     _draw_near(near, viewed, arm, reach)
     figure.legend(
-        handles=_handles(viewed), loc="center", bbox_to_anchor=(0.5, (bottom - 0.55) / height), ncols=8, fontsize=9,
-        frameon=False,
+        handles=list(_entries(viewed)), loc="center", bbox_to_anchor=(0.5, (bottom - 0.55) / height), ncols=8,
+        fontsize=9, frameon=False,
     )  # fmt: skip
     for number, channel in enumerate(CAMERA_CHANNELS if sizes else ()):
         row, column = divmod(number, 3)
@@ -69,30 +68,27 @@ def draw_sheet(viewed: ViewedFrame, title: str, arm: str, reach: float) -> Figur
 def _draw_wide(axes: Axes, viewed: ViewedFrame, reach: float) -> None:
     _draw_points(axes, viewed, WIDE)
     if viewed.truth is not None:
-        _draw_footprints(axes, viewed.truth, TRUTH, 0.9)
+        draw_boxes(axes, viewed.truth.boxes, [TRUTH] * len(viewed.truth.boxes), 0.9)
     if reach < WIDE:
         axes.add_patch(Rectangle((-reach, -reach), 2 * reach, 2 * reach, fill=False, linestyle=":", linewidth=1.0))
     if viewed.regions is not None:
-        what = f"{len(np.unique(viewed.regions[viewed.regions >= 0]))} regions, a colour each"
+        what = f"region, {len(np.unique(viewed.regions[viewed.regions >= 0]))} of them"
     elif viewed.invented is not None:
         what = f"intensity; {viewed.invented.sum():,} points where there was none in red"
     else:
         what = "intensity"
-    _finish(axes, f"{len(viewed.points):,} points by {what}" if viewed.regions is None else what, WIDE)
+    frame_panel(axes, f"{len(viewed.points):,} points by {what}", WIDE)
 
 
 def _draw_near(axes: Axes, viewed: ViewedFrame, arm: str, reach: float) -> None:
     inside = (np.abs(viewed.points[:, :2]) < reach).all(axis=1)
     x, y = viewed.points[inside, 0], viewed.points[inside, 1]
-    colour = "#9aa0a8" if viewed.invented is None else np.where(viewed.invented[inside], INVENTED, "#9aa0a8")
+    colour = GREY if viewed.invented is None else np.where(viewed.invented[inside], INVENTED, GREY)
     axes.scatter(x, y, s=1.2, c=colour, linewidths=0, rasterized=True)
     said = []
     if viewed.predicted is not None:
         sure = _sure(viewed.predicted)
-        for label in np.unique(sure.classes):
-            own = sure.classes == label
-            one = ScoredBoxes(sure.boxes[own], sure.classes[own], sure.scores[own])
-            _draw_footprints(axes, one, CLASS_COLOURS[DETECTION_CLASSES[label]], 2.2)
+        draw_boxes(axes, sure.boxes, [CLASS_COLOURS[DETECTION_CLASSES[label]] for label in sure.classes], 2.2)
         for box, score in zip(sure.boxes, sure.scores, strict=True):
             if (np.abs(box[:2]) < reach).all():
                 axes.annotate(
@@ -100,10 +96,10 @@ def _draw_near(axes: Axes, viewed: ViewedFrame, arm: str, reach: float) -> None:
                 )
         said.append(f"{arm}: {len(sure.boxes)} boxes with score {SHOWN_SCORE} or more")
     if viewed.truth is not None:
-        _draw_footprints(axes, viewed.truth, TRUTH, 0.9)
+        draw_boxes(axes, viewed.truth.boxes, [TRUTH] * len(viewed.truth.boxes), 0.9)
         count = int((np.abs(viewed.truth.boxes[:, :2]) < reach).all(axis=1).sum())
         said.append(f"{count} true boxes")
-    _finish(axes, ", ".join(said) or "no boxes", reach)
+    frame_panel(axes, ", ".join(said) or "no boxes", reach)
 
 
 def _draw_points(axes: Axes, viewed: ViewedFrame, reach: float) -> None:
@@ -116,11 +112,7 @@ def _draw_points(axes: Axes, viewed: ViewedFrame, reach: float) -> None:
         )
         axes.scatter(x[~plain], y[~plain], s=2.5, c=INVENTED, linewidths=0, rasterized=True)
         return
-    for negative, (_, colour) in BACKGROUND.items():
-        of_it = viewed.regions == negative
-        axes.scatter(x[of_it], y[of_it], s=0.8, c=colour, linewidths=0, rasterized=True)
-    rich = viewed.regions >= 0
-    axes.scatter(x[rich], y[rich], s=5, c=region_colours(viewed.regions[rich]), linewidths=0, rasterized=True)
+    scatter_regions(axes, viewed.points, viewed.regions)
 
 
 def _draw_camera(axes: Axes, viewed: ViewedFrame, channel: str) -> None:
@@ -131,46 +123,17 @@ def _draw_camera(axes: Axes, viewed: ViewedFrame, channel: str) -> None:
         return
     camera = viewed.cameras[channel]
     axes.imshow(viewed.images[channel], aspect="auto")
-    pixels, depth = project(camera, viewed.points)
-    colours = Normalize(MIN_DEPTH, MAX_DEPTH)
-    axes.scatter(
-        pixels[:, 0], pixels[:, 1], c=depth, norm=colours, s=1.5, cmap="turbo_r", linewidths=0, rasterized=True
-    )
-    if viewed.truth is not None:
-        axes.add_collection(LineCollection(list(box_edges(camera, viewed.truth.boxes)), colors="white", linewidths=0.8))
-    if viewed.predicted is not None:
-        sure = _sure(viewed.predicted)
-        for label in np.unique(sure.classes):
-            edges = box_edges(camera, sure.boxes[sure.classes == label])
-            colour = CLASS_COLOURS[DETECTION_CLASSES[label]]
-            axes.add_collection(LineCollection(list(edges), colors=[colour], linewidths=1.2))
+    draw_points_in_image(axes, camera, viewed.points)
+    truth = np.empty((0, 9), np.float32) if viewed.truth is None else viewed.truth.boxes
+    draw_boxes_in_image(axes, camera, truth, viewed.predicted)
     width, height = camera.size
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-
-
-def _draw_footprints(axes: Axes, boxes: ScoredBoxes, colour: object, width: float) -> None:
-    """Outlines, and a line from the centre to the front of each box."""
-    corners = footprint_corners(boxes.boxes)
-    front = (corners[:, 0] + corners[:, 3]) / 2
-    lines = [*np.concatenate([corners, corners[:, :1]], axis=1), *np.stack([boxes.boxes[:, :2], front], axis=1)]
-    axes.add_collection(LineCollection(lines, colors=[colour], linewidths=width))
-
-
-def _finish(axes: Axes, title: str, reach: float) -> None:
-    axes.plot(0, 0, marker="^", color="black", markersize=6)  # the own car, looking up
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    axes.set_title(title, fontsize=10)
-    axes.tick_params(labelsize=7)
-
-
-def _handles(viewed: ViewedFrame) -> list[Line2D]:
-    return list(_entries(viewed))
 
 
 def _entries(viewed: ViewedFrame) -> Iterator[Line2D]:
     if viewed.regions is not None:
         for name, colour in BACKGROUND.values():
-            yield Line2D([], [], marker="o", markersize=5, linestyle="none", color=colour, label=name)
+            yield dot(colour, name)
     if viewed.truth is not None:
         yield Line2D([], [], color=TRUTH, linewidth=0.9, label="truth (white in images)" if viewed.images else "truth")
     if viewed.predicted is not None:
@@ -178,12 +141,8 @@ def _entries(viewed: ViewedFrame) -> Iterator[Line2D]:
             name = DETECTION_CLASSES[label]
             yield Line2D([], [], color=CLASS_COLOURS[name], linewidth=2.2, label=f"predicted {name}")
     if viewed.images:
-        yield Line2D(
-            [], [], marker="o", markersize=5, linestyle="none", color="#d23105", label=f"point at {MIN_DEPTH:.0f} m"
-        )
-        yield Line2D(
-            [], [], marker="o", markersize=5, linestyle="none", color="#4662d7", label=f"point at {MAX_DEPTH:.0f} m"
-        )
+        yield dot("#d23105", f"point at {MIN_DEPTH:.0f} m")
+        yield dot("#4662d7", f"point at {MAX_DEPTH:.0f} m")
 
 
 def _sure(boxes: ScoredBoxes) -> ScoredBoxes:

@@ -15,9 +15,7 @@ from pipeline.frames.index import FrameIndex
 from pipeline.frames.labels import Labels
 from pipeline.frames.points import load_points
 from pipeline.regions.store import RegionStore
-
-EGO = 1.0  # metres; points with |x| and |y| below it are the own car, as the networks have it
-ELSEWHERE = 0.5  # metres from every undisturbed point: such a point is one that the disturbance made
+from pipeline.reporting.figures.invented import find_invented
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class ViewedFrame:
         frame: of the index.
         points: float32 [N, 5]: x, y, z (m, LiDAR frame), intensity (0..1), 0; the key frame's sweep, own car apart.
         regions: int16 [N], ids of `pipeline.regions.ids`; None under a disturbance: they belong to clean points.
-        invented: bool [N], under a disturbance the points that lie `ELSEWHERE`; else None.
+        invented: bool [N], under a disturbance the points that it made (`find_invented`); else None.
         cameras: channel -> camera, as the model believes it to be.
         images: channel -> RGB pixels uint8 [h, w, 3] of the stored size.
         truth: annotated boxes that hold a point, LiDAR frame.
@@ -48,6 +46,7 @@ class ViewedFrame:
 def read_frame(
     index: FrameIndex,
     position: int,
+    ego_radius: float,
     regions: RegionStore | None = None,
     labels: Labels | None = None,
     predicted: ScoredBoxes | None = None,
@@ -58,6 +57,7 @@ def read_frame(
     Args:
         index: the frames.
         position: which of them.
+        ego_radius: points with |x| and |y| below it are the own car, metres.
         regions: the store, if there is one.
         labels: the boxes, if there are some.
         predicted: by an arm.
@@ -67,14 +67,13 @@ def read_frame(
         UserError: a sensor file or a shard of the regions is missing or damaged.
     """
     frame = index[position]
-    points, _, kept = load_points(index.root, frame, sweeps=0, ego_radius=EGO)
+    points, _, kept = load_points(index.root, frame, sweeps=0, ego_radius=ego_radius)
     ids, invented = None, None
     if disturbance is not None:
         clean = cKDTree(points[:, :3])
-        points, _, _ = load_points(
-            index.root, frame, sweeps=0, ego_radius=EGO, disturb=partial(disturbance.sweep, frame)
-        )
-        invented = clean.query(points[:, :3], distance_upper_bound=ELSEWHERE)[0] > ELSEWHERE
+        struck = partial(disturbance.sweep, frame)
+        points, _, _ = load_points(index.root, frame, sweeps=0, ego_radius=ego_radius, disturb=struck)
+        invented = find_invented(clean, points)
     elif regions is not None and position not in regions.bad_frames:
         ids = regions.read(position, frame.points)[kept]
     seen = Disturbance() if disturbance is None else disturbance

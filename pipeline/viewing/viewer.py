@@ -64,7 +64,8 @@ class Viewer:
         predicted = predict(self.params, self.arm, self.index, positions, self.disturbance) if self.arm else {}
         for position in positions:
             boxes = predicted.get(self.index[position].token)
-            yield read_frame(self.index, position, self.regions, self.labels, boxes, self.disturbance)
+            ego = self.params.frames.ego_radius
+            yield read_frame(self.index, position, ego, self.regions, self.labels, boxes, self.disturbance)
 
     @property
     def predictor(self) -> str:

@@ -34,7 +34,7 @@ def test_pretraining_shows_losses_apart_from_what_is_watched(tmp_path: Path) -> 
         write_history(tmp_path / "pretrain_lidar/prc", 1.0, "plrc", "rapc", "alignment", "uniformity"),
         write_history(tmp_path / "distill_camera/bev_distill", 2.0),
     ]
-    figure = plot_pretrainings(tmp_path, folders)
+    figure = plot_pretrainings(folders)
     shown = {panel.get_title(): set(panel.get_legend_handles_labels()[1]) for panel in figure.axes}
     assert shown == {
         "pretrain_lidar/prc: losses": {"loss", "plrc", "rapc"},
@@ -45,9 +45,9 @@ def test_pretraining_shows_losses_apart_from_what_is_watched(tmp_path: Path) -> 
     assert raw == pytest.approx(np.arange(STEPS))
     assert smoothed[:3] == pytest.approx([0, 0.5, 1])
     assert smoothed[3:] == pytest.approx(np.arange(3, STEPS) - 1)  # the mean of three steps
-    first, again = (draw_pretrainings(tmp_path, folders, tmp_path / name) for name in "ab")
+    first, again = (draw_pretrainings(folders, tmp_path / name) for name in "ab")
     assert first == again and len(first) == 1
-    assert draw_pretrainings(tmp_path, [], tmp_path) == []
+    assert draw_pretrainings([], tmp_path) == []
 
 
 def test_finetuning_is_the_mean_over_the_seeds_that_are_there(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import timm
 import yaml
 from safetensors.torch import save_file
 
-from pipeline.artifacts.card import file_digests, read_card
+from pipeline.artifacts.card import CARD, file_digests, read_card
 from pipeline.artifacts.checkpoint import load_snapshots, load_weights
 from pipeline.errors import UserError
 from pipeline.evaluation.probe_record import CURVE, FIRST, GEOMETRY, LAST, read_curve
@@ -26,8 +26,9 @@ from pipeline.frames.points import read_points
 from pipeline.params import CameraMethod, LidarMethod, Runtime, load_params
 from pipeline.regions.builder import build_regions
 from pipeline.regions.store import RegionStore
-from pipeline.reporting.figures.embedding import EmbeddingMap, embedding_maps, listed_checkpoints
+from pipeline.reporting.figures.embedding import EmbeddingMap, embedding_maps
 from pipeline.reporting.figures.probes import draw_probes, probe_table
+from pipeline.reporting.methods import folders_of_methods
 from stages import distill_camera, pretrain_lidar, probe_camera, probe_lidar, start
 
 ROOT = Path(__file__).parents[2]
@@ -194,10 +195,11 @@ def test_checkpoints_are_probed_step_by_step(project: Path) -> None:
         # Probes are judged by labels, which their cards admit; the checkpoints stay free of them.
         assert read_card(folder)["labels"]["count"] == 8
         assert read_card(project / "data" / "checkpoints" / name)["labels"]["count"] == 0
-    table = probe_table(Path("data/probes"))
+    probed = folders_of_methods(load_params(), Path("data/probes"), CURVE)
+    table = probe_table(probed)
     assert table is not None
     assert [row[0] for row in table.rows] == [*TRAINED, "cell statistics", "chance"]
-    (picture,) = draw_probes(Path("data/probes"), project)
+    (picture,) = draw_probes(probed, project)
     assert picture.png.startswith(b"\x89PNG")
     maps = embeddings([Path("data/checkpoints", name) for name in TRAINED])
     assert [own.title for own in maps] == [
@@ -213,7 +215,7 @@ def test_checkpoints_are_probed_step_by_step(project: Path) -> None:
     assert all(np.array_equal(one.colours, two.colours) for one, two in zip(maps, again, strict=True))
     # Without its teacher beside it a camera is shown in components of its own, which hold more of its variance.
     assert embeddings([Path("data/checkpoints", TRAINED[1])])[-1].share > maps[-1].share
-    assert listed_checkpoints(load_params(), Path("data/checkpoints")) == [
+    assert folders_of_methods(load_params(), Path("data/checkpoints"), CARD) == [
         Path("data/checkpoints", name) for name in TRAINED
     ]
     content = yaml.safe_load(Path("params.yaml").read_text())
@@ -222,7 +224,7 @@ def test_checkpoints_are_probed_step_by_step(project: Path) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match="do not fit params") as caught:
         embeddings([Path("data/checkpoints", TRAINED[0])])
-    assert listed_checkpoints(load_params(), Path("data/checkpoints")) == [Path("data/checkpoints", TRAINED[1])]
+    assert folders_of_methods(load_params(), Path("data/checkpoints"), CARD) == [Path("data/checkpoints", TRAINED[1])]
     assert "size mismatch" in caught.value.problem and "dvc repro" in caught.value.remedy
 
 

@@ -1,7 +1,10 @@
 """One colour and one mark for every arm, the same in all figures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 # Okabe and Ito, "Color Universal Design" (2008): told apart with any kind of colour vision. Their yellow is left out,
 # which is too faint on white.
@@ -20,3 +23,12 @@ class ArmStyle:
 def arm_styles(arms: Sequence[str]) -> dict[str, ArmStyle]:
     """The styles of arms by their place in the list; give the whole list of an experiment, not the arms of a figure."""
     return {arm: ArmStyle(COLOURS[k % len(COLOURS)], MARKS[k % len(MARKS)]) for k, arm in enumerate(arms)}
+
+
+def arm_legend(figure: Figure, panels: Iterable[Axes]) -> None:
+    """One legend below all panels, with every arm that any of them shows."""
+    handles = {label: line for panel in panels for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
+    figure.legend(
+        list(handles.values()), list(handles), loc="outside lower center", ncols=min(len(handles), 6), fontsize=9,
+        frameon=False,
+    )  # fmt: skip

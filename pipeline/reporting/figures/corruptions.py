@@ -20,6 +20,7 @@ from pipeline.frames.images import decode_jpeg
 from pipeline.frames.index import FrameIndex
 from pipeline.frames.points import load_points
 from pipeline.frames.reader import LabelSource
+from pipeline.reporting.figures.invented import COLOUR, ELSEWHERE, find_invented
 from pipeline.reporting.figures.projection import MAX_DEPTH, MIN_DEPTH, project
 from pipeline.robustness.corruption import SEVERITIES, TYPES, Corruption
 from pipeline.robustness.objects import MovingObjects
@@ -28,7 +29,6 @@ from pipeline.robustness.rig import CalibrationDrift, TemporalMisalignment
 FRONT = "CAM_FRONT"
 LOSING = ("camera_crash", "frame_lost")  # strike some cameras and spare others: drawn with all six
 REACH = 40.0  # metres shown to each side of the car
-ELSEWHERE = 0.5  # metres from every point of the undisturbed sweep: drawn in red
 PANEL = 420  # pixels, width of a panel
 TITLE = 22  # pixels, height of its title
 GAP = 3  # pixels, to the left and right of a panel
@@ -83,11 +83,11 @@ def _lidar_rows(root: Path, frame: Frame, seed: int, labels: LabelSource | None)
 
     def panel(axes: Axes, disturbance: Disturbance) -> str:
         points = _sweep(root, frame, disturbance)
-        elsewhere = tree.query(points[:, :3], distance_upper_bound=ELSEWHERE)[0] > ELSEWHERE
+        elsewhere = find_invented(tree, points)
         axes.set_facecolor("#101418")
         x, y, shades = points[~elsewhere, 0], points[~elsewhere, 1], points[~elsewhere, 3] ** 0.5
         axes.scatter(x, y, s=1.5, c=shades, cmap="viridis", vmin=0, vmax=1, linewidths=0)
-        axes.scatter(points[elsewhere, 0], points[elsewhere, 1], s=1.5, c="#ff5040", linewidths=0)
+        axes.scatter(points[elsewhere, 0], points[elsewhere, 1], s=1.5, c=COLOUR, linewidths=0)
         axes.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH))
         return f"{len(points):,} points, {elsewhere.sum():,} red"
 

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.artifacts.card import CARD
 from pipeline.artifacts.checkpoint import load_snapshots
 from pipeline.errors import UserError
 from pipeline.frames.batch import FrameBatch
@@ -24,6 +23,7 @@ from pipeline.networks.camera import CameraBranch
 from pipeline.networks.lidar import LidarBranch
 from pipeline.networks.projector import Projector
 from pipeline.params import Params
+from pipeline.reporting.methods import method_name
 
 TAILS = (2.0, 98.0)  # percentiles of a component that become the darkest and the brightest
 
@@ -61,16 +61,6 @@ class Components:
     directions: NDArray[np.float32]
     low: NDArray[np.float32]
     high: NDArray[np.float32]
-
-
-def listed_checkpoints(params: Params, checkpoints: Path) -> list[Path]:
-    """The pre-trained checkpoints of the methods that `params` list, LiDAR first; without those that are not there.
-
-    What an earlier choice of methods or networks left below `checkpoints` is not among them.
-    """
-    folders = [checkpoints / "pretrain_lidar" / method for method in params.pretrain_lidar.methods]
-    folders += [checkpoints / "distill_camera" / method for method in params.distill_camera.methods]
-    return [folder for folder in folders if (folder / CARD).is_file()]
 
 
 def embedding_maps(params: Params, index: FrameIndex, position: int, checkpoints: Sequence[Path]) -> list[EmbeddingMap]:
@@ -113,7 +103,7 @@ def embedding_maps(params: Params, index: FrameIndex, position: int, checkpoints
             rows = _embed(snapshots[step], batch, params, folder)
             # An untrained LiDAR branch shares no space with a trained one.
             shown = own if own and (of_camera or step == last) else principal_components(rows, occupied)
-            title = f"{folder.parent.name}/{folder.name}, {f'after {step} steps' if step else 'untrained'}"
+            title = f"{method_name(folder)}, {f'after {step} steps' if step else 'untrained'}"
             maps.append(EmbeddingMap(title, paint(rows, shown), explained(rows[occupied], shown)))
     return maps
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from pipeline.reporting.figures.arm_styles import ArmStyle
+from pipeline.reporting.figures.arm_styles import ArmStyle, arm_legend
 from pipeline.reporting.figures.picture import Picture, save_picture
 from pipeline.reporting.tables.table import HEADLINES, share_text, summarise
 
@@ -64,12 +64,12 @@ def plot_task(values: pd.DataFrame, task: str, styles: Mapping[str, ArmStyle]) -
     own = scores[scores["task"] == task]
     metrics = list(dict.fromkeys(own["metric"]))
     figure = Figure(figsize=(3.6 * len(metrics) + 0.2, 3.7), layout="constrained")
-    for panel, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
+    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for panel, metric in zip(panels, metrics, strict=True):
         seeds = values[(values["task"] == task) & (values["metric"] == metric)]
         _draw_metric(panel, own[own["metric"] == metric], seeds, styles)
         panel.set_title(metric, fontsize=10)
-    handles, labels = panel.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6), fontsize=9, frameon=False)
+    arm_legend(figure, panels)
     return figure
 
 

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from pipeline.evaluation.detection import ScoredBoxes
-from pipeline.frames.frame import CAMERA_CHANNELS, Frame
+from pipeline.frames.frame import CAMERA_CHANNELS, Camera, Frame
 from pipeline.frames.images import decode_jpeg
 from pipeline.frames.labels import DETECTION_CLASSES
 from pipeline.reporting.figures.bev import CLASS_COLOURS, SHOWN_SCORE
@@ -42,11 +43,7 @@ def draw_overlays(root: Path, frame: Frame, truth: NDArray[np.float32], predicte
         camera = cameras[channel]
         width, height = camera.size
         axis.imshow(decode_jpeg(root / camera.path, camera.size, 1))
-        for label in shown:
-            edges = box_edges(camera, predicted.boxes[sure & (predicted.classes == label)])
-            colour = CLASS_COLOURS[DETECTION_CLASSES[label]]
-            axis.add_collection(LineCollection(list(edges), colors=[colour], linewidths=1.8))
-        axis.add_collection(LineCollection(list(box_edges(camera, truth)), colors=TRUTH_COLOUR, linewidths=0.6))
+        draw_boxes_in_image(axis, camera, truth, predicted)
         axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     names = [DETECTION_CLASSES[label] for label in shown]
     handles = [Line2D([], [], color=CLASS_COLOURS[name], label=name) for name in names]
@@ -56,3 +53,14 @@ def draw_overlays(root: Path, frame: Frame, truth: NDArray[np.float32], predicte
         labelcolor="white", edgecolor="none",
     )  # fmt: skip
     return figure
+
+
+def draw_boxes_in_image(axis: Axes, camera: Camera, truth: NDArray[np.float32], predicted: ScoredBoxes | None) -> None:
+    """Outlines of predicted boxes from `SHOWN_SCORE` on in the colour of their class, and of true ones on top."""
+    if predicted is not None:
+        sure = predicted.scores >= SHOWN_SCORE
+        for label in np.unique(predicted.classes[sure]):
+            edges = box_edges(camera, predicted.boxes[sure & (predicted.classes == label)])
+            colour = CLASS_COLOURS[DETECTION_CLASSES[label]]
+            axis.add_collection(LineCollection(list(edges), colors=[colour], linewidths=1.8))
+    axis.add_collection(LineCollection(list(box_edges(camera, truth)), colors=TRUTH_COLOUR, linewidths=0.6))

@@ -1,6 +1,7 @@
 """What pre-trained features have learned: a row of a table per checkpoint, and curves over the steps."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 from pipeline.evaluation.probe_record import CURVE, FIRST, GEOMETRY, LAST, read_curve
 from pipeline.evaluation.record import METRICS
 from pipeline.reporting.figures.picture import Picture, save_picture
+from pipeline.reporting.methods import method_name
 from pipeline.reporting.tables.anchors import artifact_anchor
 from pipeline.reporting.tables.table import Cells, Table
 
@@ -34,27 +36,20 @@ NOTE = (
 )
 
 
-def probed(probes: Path) -> list[Path]:
-    """The folders of probed checkpoints, LiDAR first; drafts of a killed run are not among them."""
-    stages = ("pretrain_lidar", "distill_camera")
-    found = [path.parent for stage in stages for path in sorted(probes.glob(f"{stage}/*/{CURVE}"))]
-    return [folder for folder in found if not folder.name.startswith(".")]
-
-
-def probe_table(probes: Path) -> Table | None:
-    """One row per checkpoint below `probes`, and what counting points gives; None where nothing was probed."""
+def probe_table(probed: Sequence[Path]) -> Table | None:
+    """One row per probed checkpoint, and what counting points gives; None where nothing was probed."""
     rows: list[list[str]] = []
     links = Cells()
     geometry: dict[str, float] = {}
     every: dict[str, float] = {}
-    for folder in probed(probes):
+    for folder in probed:
         metrics = json.loads((folder / METRICS).read_bytes())
         geometry = metrics.get(GEOMETRY, geometry)
         first, last = metrics.get(FIRST, {}), metrics[LAST]
         every |= last
         cells = [_change(first.get(name), last.get(name)) for name in SHOWN]
         links.links[len(rows), 0] = artifact_anchor(folder.as_posix())
-        rows.append([folder.relative_to(probes).as_posix(), *cells])
+        rows.append([method_name(folder), *cells])
     if not rows:
         return None
     if geometry:
@@ -63,18 +58,17 @@ def probe_table(probes: Path) -> Table | None:
     return Table("What pre-trained features tell", NOTE, ["checkpoint", *SHOWN.values()], rows, "probes", links)
 
 
-def draw_probes(probes: Path, out: Path) -> list[Picture]:
+def draw_probes(probed: Sequence[Path], out: Path) -> list[Picture]:
     """A panel per checkpoint with its scores over the steps, in `out`; none where nothing was probed."""
-    folders = probed(probes)
-    if not folders:
+    if not probed:
         return []
-    columns = min(len(folders), MOST_COLUMNS)
-    rows_of_panels = -(-len(folders) // columns)
+    columns = min(len(probed), MOST_COLUMNS)
+    rows_of_panels = -(-len(probed) // columns)
     figure = Figure(figsize=(4.2 * columns, 3.4 * rows_of_panels), layout="constrained")
     panels = figure.subplots(rows_of_panels, columns, squeeze=False).ravel()
-    for panel in panels[len(folders) :]:
+    for panel in panels[len(probed) :]:
         panel.set_axis_off()
-    for panel, folder in zip(panels, folders, strict=False):
+    for panel, folder in zip(panels, probed, strict=False):
         rows = read_curve(folder / CURVE)
         steps = [row["step"] for row in rows]
         for name, title in SHOWN.items():
@@ -83,7 +77,7 @@ def draw_probes(probes: Path, out: Path) -> list[Picture]:
         for name, style in (("object_chance", ":"), ("retrieval_chance", "--")):
             if name in rows[0]:
                 panel.plot(steps, [row[name] for row in rows], style, color="#9aa0a8", label=name.replace("_", ", "))
-        panel.set_title(folder.relative_to(probes).as_posix(), fontsize=10)
+        panel.set_title(method_name(folder), fontsize=10)
         panel.set(xlabel="step", ylim=(0, 1))
         panel.legend(fontsize=8)
         panel.tick_params(labelsize=8)

@@ -93,11 +93,17 @@ def _draw_camera(
 ) -> None:
     width, height = camera.size
     axis.imshow(decode_jpeg(root / camera.path, camera.size, 1), rasterized=True)
-    pixels, depth = project(camera, points)
-    # One scale for all panels: a panel scaled to its own depths would hide a camera that is off.
-    colours = Normalize(MIN_DEPTH, MAX_DEPTH)
-    dots = axis.scatter(pixels[:, 0], pixels[:, 1], c=depth, norm=colours, s=1.6, cmap="turbo_r", linewidths=0)
-    dots.set_rasterized(True)
+    draw_points_in_image(axis, camera, points)
     axis.add_collection(LineCollection(list(box_edges(camera, boxes)), colors="white", linewidths=0.7))
     axis.set_xlim(-0.5, width - 0.5)
     axis.set_ylim(height - 0.5, -0.5)
+
+
+def draw_points_in_image(axis: Axes, camera: Camera, points: NDArray[np.float32]) -> None:
+    """Points [N, >=3] of the LiDAR frame that fall into the image, coloured by depth."""
+    pixels, depth = project(camera, points)
+    # One scale for all panels: a panel scaled to its own depths would hide a camera that is off.
+    colours = Normalize(MIN_DEPTH, MAX_DEPTH)
+    axis.scatter(
+        pixels[:, 0], pixels[:, 1], c=depth, norm=colours, s=1.6, cmap="turbo_r", linewidths=0, rasterized=True
+    )

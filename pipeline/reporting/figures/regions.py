@@ -50,20 +50,19 @@ def draw_regions(
     axes = figure.add_axes((LEFT / WIDTH, BELOW / HEIGHT, side / WIDTH, side / HEIGHT))
     shown = (np.abs(points[:, :2]) <= reach).all(axis=1)
     points, ids = points[shown], ids[shown]
-    legend = []
-    for negative, (name, colour) in BACKGROUND.items():
-        of_it = points[ids == negative]
-        axes.scatter(of_it[:, 0], of_it[:, 1], s=0.8, c=colour, linewidths=0, rasterized=True)
-        legend.append(_dot(colour, f"{name} ({len(of_it):,} points)"))
+    scatter_regions(axes, points, ids)
+    legend = [
+        dot(colour, f"{name} ({int((ids == negative).sum()):,} points)")
+        for negative, (name, colour) in BACKGROUND.items()
+    ]
     rich = ids >= 0
-    axes.scatter(points[rich, 0], points[rich, 1], s=5, c=region_colours(ids[rich]), linewidths=0, rasterized=True)
     regions = np.unique(ids[rich])
     for region in regions:
         right, ahead = points[ids == region, :2].mean(axis=0)
         axes.annotate(
             str(region), (right, ahead), xytext=(5, 5), textcoords="offset points", fontsize=6.5, color="#222222"
         )
-    legend.append(_dot("#d81b60", f"{len(regions)} regions, a colour each ({int(rich.sum()):,} points)"))
+    legend.append(dot("#d81b60", f"{len(regions)} regions, a colour each ({int(rich.sum()):,} points)"))
     legend += _outline(axes, [rejection for rejection in rejections if _shown(rejection, reach)])
     axes.plot(0, 0, marker="^", color="black", markersize=7)
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="x, right (m)", ylabel="y, ahead (m)")
@@ -96,7 +95,17 @@ def _outline(axes: Axes, rejections: Sequence[Rejection]) -> list[Line2D]:
     ]
 
 
-def _dot(colour: str, label: str) -> Line2D:
+def scatter_regions(axes: Axes, points: NDArray[np.float32], ids: NDArray[np.int16]) -> None:
+    """Points [N, >= 2] from above: in grey those of no region, the others [N] in the colour of their region."""
+    for negative, (_, colour) in BACKGROUND.items():
+        of_it = points[ids == negative]
+        axes.scatter(of_it[:, 0], of_it[:, 1], s=0.8, c=colour, linewidths=0, rasterized=True)
+    rich = ids >= 0
+    axes.scatter(points[rich, 0], points[rich, 1], s=5, c=region_colours(ids[rich]), linewidths=0, rasterized=True)
+
+
+def dot(colour: str, label: str) -> Line2D:
+    """An entry of a legend that stands for points."""
     return Line2D([], [], marker="o", markersize=5, linestyle="none", color=colour, label=label)
 
 

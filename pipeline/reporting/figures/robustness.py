@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 
-from pipeline.reporting.figures.arm_styles import ArmStyle
+from pipeline.reporting.figures.arm_styles import ArmStyle, arm_legend
 from pipeline.reporting.figures.picture import Picture, save_picture
 from pipeline.reporting.tables.robustness import Robustness
 
@@ -105,7 +105,7 @@ def draw_radar(rates: pd.DataFrame, metric: str, styles: Styles) -> Figure | Non
     panel.tick_params(axis="x", pad=8)
     panel.set_title(f"RR of {metric}", fontsize=10)
     panel.grid(color=GRID)
-    figure.legend(loc="outside lower center", ncols=min(len(arms), 6), fontsize=9, frameon=False)
+    arm_legend(figure, [panel])
     return figure
 
 
@@ -139,11 +139,7 @@ def draw_severities(rates: pd.DataFrame, metric: str, styles: Styles) -> Figure 
         panel.grid(axis="y", color=GRID)
         panel.set_axisbelow(True)
     panels[0].set_ylabel(f"RR of {metric}, %", fontsize=9)
-    handles = {label: line for panel in panels for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
-    figure.legend(
-        list(handles.values()), list(handles), loc="outside lower center", ncols=min(len(handles), 6), fontsize=9,
-        frameon=False,
-    )  # fmt: skip
+    arm_legend(figure, panels)
     return figure
 
 

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.errors import UserError
-from pipeline.reporting.figures.arm_styles import ArmStyle
+from pipeline.reporting.figures.arm_styles import ArmStyle, arm_legend
 from pipeline.reporting.figures.picture import Picture, save_picture
+from pipeline.reporting.methods import method_name
 
 HISTORY = "history.csv"
 SPHERE = ("alignment", "uniformity")  # where the embeddings lie, watched beside the losses
@@ -20,17 +21,16 @@ MOST_COLUMNS = 3
 Cells = Mapping[str, Mapping[str, Sequence[Path]]]  # trial -> arm -> checkpoints of its seeds
 
 
-def draw_pretrainings(checkpoints: Path, folders: Sequence[Path], out: Path) -> list[Picture]:
+def draw_pretrainings(folders: Sequence[Path], out: Path) -> list[Picture]:
     """The picture of `plot_pretrainings` in `out`; none without a pre-training."""
     caption = f"Pre-training over its steps: pale every step, strong the mean of the last 1/{WINDOW} of them."
-    return [save_picture(plot_pretrainings(checkpoints, folders), out, "pretraining", caption)] if folders else []
+    return [save_picture(plot_pretrainings(folders), out, "pretraining", caption)] if folders else []
 
 
-def plot_pretrainings(checkpoints: Path, folders: Sequence[Path]) -> Figure:
+def plot_pretrainings(folders: Sequence[Path]) -> Figure:
     """A row per pre-training: its losses, and alignment and uniformity of its embeddings.
 
     Args:
-        checkpoints: folder that their names are relative to.
         folders: of the pre-trainings, at least one.
 
     Raises:
@@ -38,7 +38,7 @@ def plot_pretrainings(checkpoints: Path, folders: Sequence[Path]) -> Figure:
     """
     figure = Figure(figsize=(9, 2.7 * len(folders)), layout="constrained")
     for (losses, sphere), folder in zip(figure.subplots(len(folders), 2, squeeze=False), folders, strict=True):
-        history, name = read_history(folder), folder.relative_to(checkpoints).as_posix()
+        history, name = read_history(folder), method_name(folder)
         _draw_terms(losses, history, [column for column in history.columns if column not in BESIDE])
         _draw_terms(sphere, history, [column for column in SPHERE if column in history])
         losses.set_title(f"{name}: losses", fontsize=9)
@@ -81,11 +81,7 @@ def plot_finetunings(cells: Cells, styles: Mapping[str, ArmStyle]) -> Figure | N
         _finish(panel, trial)
     for panel in panels[len(shown) :]:
         panel.set_axis_off()
-    handles = {label: line for panel in panels for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
-    figure.legend(
-        list(handles.values()), list(handles), loc="outside lower center", ncols=min(len(handles), 6), fontsize=9,
-        frameon=False,
-    )  # fmt: skip
+    arm_legend(figure, panels)
     return figure
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.artifacts.card import CARD, read_card
+from pipeline.artifacts.card import read_card
 from pipeline.evaluation.record import parse_cell, read_metrics
+from pipeline.reporting.methods import method_name
 from pipeline.reporting.tables.anchors import arm_anchor, artifact_anchor, trial_anchor
 
 # Task -> the metrics shown, in order; the first one is compared between arms first.
@@ -147,19 +148,12 @@ def headline_means(values: pd.DataFrame) -> dict[str, dict[str, dict[str, dict[s
     return means
 
 
-def pretrained(checkpoints: Path) -> list[Path]:
-    """The pre-trained checkpoints, LiDAR first; drafts of a killed run (hidden folders) are not among them."""
-    stages = ("pretrain_lidar", "distill_camera")
-    cards = [card for stage in stages for card in sorted(checkpoints.glob(f"{stage}/*/{CARD}"))]
-    return [card.parent for card in cards if not card.parent.name.startswith(".")]
-
-
-def loss_table(checkpoints: Path) -> Table | None:
-    """Losses of the pre-trainings at their start and end, from the checkpoints' cards; None where there is none."""
+def loss_table(pretrained: Sequence[Path]) -> Table | None:
+    """Losses of pre-trained checkpoints at their start and end, from their cards; None where there is none."""
     rows: list[list[str]] = []
     cells = Cells()
-    for folder in pretrained(checkpoints):
-        metrics, name = read_card(folder)["metrics"], folder.relative_to(checkpoints).as_posix()
+    for folder in pretrained:
+        metrics, name = read_card(folder)["metrics"], method_name(folder)
         terms = [key.removesuffix("_start") for key in metrics if key.endswith("_start")]
         for term in terms:
             cells.links[len(rows), 0] = artifact_anchor(folder.as_posix())
